@@ -1,0 +1,110 @@
+"""The broker: Dramatiq's, over Redis, with a consumer that waits and the server's clock."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
+from dramatiq.middleware import Middleware
+
+from actors.consumer import BLOCK_S, WakingConsumer
+from reservation.clients import connect
+
+#: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
+#: command of a worker says that it lives; an idle one sends one a second.
+HEARTBEAT_TIMEOUT_MS = 10_000
+#: How many commands in a million look for dead workers: each, so that a crash is made good in
+#: seconds. It is a range query on a small sorted set.
+MAINTENANCE_CHANCE = 1_000_000
+#: Most tokens in a wake list. More would wake workers that are awake.
+WAKE_TOKENS = 64
+#: How long the difference to the server's clock is relied on, seconds.
+_CLOCK_TTL_S = 30.0
+
+
+class ReservationBroker(RedisBroker):
+    """Dramatiq's Redis broker, so that its messages, queues and tools stay what they are.
+
+    Arguments:
+        url: the queue's database; not the state's, because maintenance looks through all its keys.
+        middleware: as for any broker.
+        connections: most connections at once.
+        prefetch: most messages a worker process has in hand.
+    """
+
+    def __init__(self, url: str, middleware: list[Middleware], *, connections: int, prefetch: int) -> None:
+        # Dramatiq's own client for a URL would not retry at all.
+        super().__init__(
+            client=connect(url, connections=connections, decode=False),
+            middleware=middleware,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+            maintenance_chance=MAINTENANCE_CHANCE,
+        )
+        self._url = url
+        self._prefetch = prefetch
+        self._ahead_ms = 0
+        self._ahead_until = 0.0
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> WakingConsumer:  # noqa: ARG002 - Dramatiq's signature; ours waits BLOCK_S
+        """A consumer of a queue. Dramatiq's prefetch counts for delayed messages only."""
+        delayed = queue_name in self.delay_queues
+        return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch)
+
+    def waiting_client(self) -> redis.Redis:
+        """A client for one thread that blocks."""
+        return connect(self._url, connections=1, decode=False, block_s=BLOCK_S)
+
+    def wake_key(self, queue_name: str) -> str:
+        return f"{self.namespace}:{queue_name}.wake"
+
+    def do_enqueue(self, queue_name: str, *args: Any) -> None:
+        self._dispatch("enqueue")(queue_name, *args)
+        self._wake(queue_name)
+
+    def do_requeue(self, queue_name: str, *ids: str) -> None:
+        self._dispatch("requeue")(queue_name, *ids)
+        self._wake(queue_name)
+
+    def _wake(self, queue_name: str) -> None:
+        key = self.wake_key(queue_name)
+        if self.client.lpush(key, 1) > WAKE_TOKENS:
+            self.client.ltrim(key, 0, WAKE_TOKENS - 1)
+
+    def _dispatch(self, command: str) -> Callable[..., Any]:
+        # As in RedisBroker, but for the clock: with each host's own, a host whose clock is behind
+        # would look dead to the others.
+        script = self.scripts["dispatch"]
+
+        def dispatch(queue_name: str, *args: Any) -> Any:
+            return script(
+                keys=[self.namespace],
+                args=[
+                    command,
+                    self._now_ms(),
+                    queue_name,
+                    self.broker_id,
+                    self.heartbeat_timeout,
+                    self.dead_message_ttl,
+                    self._should_do_maintenance(command),
+                    self._max_unpack_size(),
+                    *args,
+                ],
+            )
+
+        return dispatch
+
+    def _now_ms(self) -> int:
+        if time.monotonic() > self._ahead_until:
+            seconds, micros = self.client.time()
+            self._ahead_ms = seconds * 1000 + micros // 1000 - time.time_ns() // 1_000_000
+            self._ahead_until = time.monotonic() + _CLOCK_TTL_S
+        return time.time_ns() // 1_000_000 + self._ahead_ms
+
+    def depth(self, queue_name: str) -> int:
+        """Messages waiting in a queue, those to be sent later included."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in (queue_name, dq_name(queue_name)):
+                pipe.llen(f"{self.namespace}:{name}")
+            return sum(pipe.execute())

@@ -1,0 +1,77 @@
+"""The actors: `hold_seat`, `reserve_seat` and `release_expired`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import dramatiq
+import structlog
+from dramatiq import Actor, Broker
+
+from actors.middleware import Heartbeat
+from reservation.codes import Code
+from reservation.errors import NotFound
+from reservation.ids import JobId, SeatId
+from reservation.seats import Verdict
+from reservation.store import Store
+
+log = structlog.get_logger()
+
+#: The queue of all three. Within a worker process, jobs go before expiries: whether a hold is over
+#: does not depend on anybody having freed the seat.
+QUEUE = "seat_operations"
+_JOB_PRIORITY, _EXPIRY_PRIORITY = 0, 10
+
+
+class Actors(NamedTuple):
+    """The three actors, declared on one broker."""
+
+    hold_seat: Actor[[str], str | None]
+    reserve_seat: Actor[[str], str | None]
+    release_expired: Actor[[str], None]
+
+
+def declare(broker: Broker, store: Store, heartbeat: Heartbeat) -> Actors:
+    """Declares the actors on a broker.
+
+    A message names a job; everything else is in the ledger. An actor runs its job's script and
+    nothing more: the script decides, writes the verdict, and does nothing when run again.
+    StateUnavailable is retried by the `Retries` middleware until the job's deadline; there is no
+    time limit, because it could strike between a command and its reply.
+
+    Arguments:
+        heartbeat: learns how long jobs waited.
+    """
+
+    def run(job_id: str, script: Callable[[SeatId, str, JobId, str], Verdict]) -> str | None:
+        job = JobId.parse(job_id)
+        try:
+            task = store.jobs.task(job)
+        except NotFound:
+            # Ended, and no longer kept; or accepted by nobody.
+            log.info("job unknown")
+            return None
+        verdict = script(task.seat_id, task.user, job, task.request_id)
+        if verdict.waited_ms is not None:
+            heartbeat.waited(verdict.waited_ms)
+        log.info("job ended", code=verdict.code.slug, seat=str(task.seat_id), waited_ms=verdict.waited_ms)
+        return None if verdict.code == Code.JOB_UNKNOWN else verdict.code.slug
+
+    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
+    def hold_seat(job_id: str) -> str | None:
+        """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown."""
+        return run(job_id, store.seats.hold)
+
+    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
+    def reserve_seat(job_id: str) -> str | None:
+        """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown."""
+        return run(job_id, store.seats.reserve)
+
+    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_EXPIRY_PRIORITY)
+    def release_expired(event_id: str) -> None:
+        """Frees the event's seats whose hold is over."""
+        # First, so that a hold that ends from now on gets a message of its own.
+        store.seats.end_release_claim(event_id)
+        freed = store.seats.release_due(event_id)
+        log.info("holds expired", seats=freed)
+
+    return Actors(hold_seat, reserve_seat, release_expired)

@@ -1,0 +1,61 @@
+"""Hears holds expire and has their seats freed at once.
+
+Redis publishes a lock's expiry to whoever listens, once and without a trace: nothing depends on it
+being heard. Several listeners may run; of their messages for one event one is in flight at a time.
+"""
+
+import threading
+
+import redis
+import structlog
+
+from actors.queue import Queue
+from reservation import keys
+from reservation.errors import StateUnavailable
+from reservation.store import Store
+
+log = structlog.get_logger()
+
+#: How long to wait for a notification before looking whether to stop, seconds.
+_WAIT_S = 0.5
+#: How long to wait before connecting again, seconds.
+_RECONNECT_S = 1.0
+
+
+class Listener(threading.Thread):
+    """Turns expiry notifications into `release_expired` messages.
+
+    Arguments:
+        store: whose database's notifications it hears.
+        queue: where its messages go.
+        stopping: set when it shall end.
+    """
+
+    def __init__(self, store: Store, queue: Queue, stopping: threading.Event) -> None:
+        super().__init__(name="listener", daemon=True)
+        self._store = store
+        self._queue = queue
+        self._stopping = stopping
+
+    def run(self) -> None:
+        """Listens until told to stop, connecting again whenever the connection is lost."""
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except (redis.RedisError, StateUnavailable) as error:
+                log.warning("listener lost its connection", error=str(error))
+                self._stopping.wait(_RECONNECT_S)
+
+    def _listen(self) -> None:
+        database = self._store.client.get_connection_kwargs().get("db", 0)
+        with self._store.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            pubsub.psubscribe(keys.LOCK_PATTERN.format(db=database))
+            while not self._stopping.is_set():
+                message = pubsub.get_message(timeout=_WAIT_S)
+                if message is not None and message["data"] == "expired":
+                    self._heard(message["channel"])
+
+    def _heard(self, channel: str) -> None:
+        seat = keys.seat_of_lock(channel)
+        if seat is not None and self._store.seats.claim_release(seat.event):
+            self._queue.send_release(seat.event)

@@ -1,0 +1,119 @@
+"""Middleware: the log context of a message, and the worker's heartbeat."""
+
+import os
+import socket
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.middleware import Middleware
+
+from reservation import keys
+from reservation.errors import ReservationError
+from reservation.fleet import HEARTBEAT_S
+from reservation.ids import JobId
+from reservation.store import Store
+
+log = structlog.get_logger()
+
+#: A job that runs for longer is shown as active, seconds. Most end long before.
+_ACTIVE_AFTER_S = 0.5
+
+
+def process_id() -> str:
+    """A name for this process that no other has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
+def _is_job(subject: str) -> bool:
+    """Whether a message's argument is a job's id rather than an event's."""
+    return "-" in subject
+
+
+class LogContext(Middleware):
+    """Puts actor, job id and request id on every line that is logged while a message is processed."""
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Binds the context of this thread."""
+        subject = str(message.args[0])
+        structlog.contextvars.bind_contextvars(
+            actor=message.actor_name,
+            request_id=message.options.get("request_id", ""),
+            **{"job_id" if _is_job(subject) else "event_id": subject},
+        )
+
+    def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:
+        """Unbinds it."""
+        structlog.contextvars.unbind_contextvars("actor", "request_id", "job_id", "event_id")
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Unbinds it."""
+        self.after_process_message(broker, message)
+
+
+class Heartbeat(Middleware):
+    """Says once a second that this worker lives, how long jobs wait for it, and which of its jobs
+    are taking long: those are marked active, at no cost to the others.
+
+    Arguments:
+        store: where heartbeats go.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._id = process_id()
+        self._running: dict[str, tuple[float, str]] = {}
+        self._lag_ms = -1
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def waited(self, milliseconds: int) -> None:
+        """Notes how long a job waited before it was carried out."""
+        self._lag_ms = max(self._lag_ms, milliseconds)
+
+    def after_worker_boot(self, broker: Broker, worker: object) -> None:
+        """Starts beating."""
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: object) -> None:
+        """Takes this worker off the list."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._store.fleet.leave(keys.WORKERS, self._id)
+        except ReservationError:
+            log.warning("could not sign off; the heartbeat lapses by itself")
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Notes when the job was started."""
+        self._running[message.message_id] = (time.monotonic(), str(message.args[0]))
+
+    def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:
+        """Forgets the job."""
+        self._running.pop(message.message_id, None)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Forgets the job."""
+        self._running.pop(message.message_id, None)
+
+    def _beat(self) -> None:
+        while True:
+            lag_ms, self._lag_ms = self._lag_ms, -1
+            try:
+                self._store.fleet.beat(keys.WORKERS, self._id, lag_ms)
+                self._show_active()
+            except ReservationError as error:
+                log.warning("no heartbeat", error=str(error))
+            if self._stopping.wait(HEARTBEAT_S):
+                return
+
+    def _show_active(self) -> None:
+        before = time.monotonic() - _ACTIVE_AFTER_S
+        for started, subject in list(self._running.values()):
+            if started < before and _is_job(subject):
+                self._store.jobs.mark_active(JobId.parse(subject))

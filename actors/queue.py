@@ -1,0 +1,95 @@
+"""The queue as the API, the workers and the sweeper use it."""
+
+from dataclasses import dataclass
+
+import redis
+import structlog
+from dramatiq import Actor
+from dramatiq.middleware import Retries
+from dramatiq.results import Results
+
+from actors.broker import ReservationBroker
+from actors.jobs import QUEUE, Actors, declare
+from actors.middleware import Heartbeat, LogContext
+from actors.results import LedgerBackend
+from reservation.clients import is_transient
+from reservation.errors import StateUnavailable
+from reservation.ids import JobId
+from reservation.models import JobType
+from reservation.settings import Settings
+from reservation.store import Store
+
+log = structlog.get_logger()
+
+
+def _is_infrastructure(_: int, error: BaseException) -> bool:
+    return isinstance(error, StateUnavailable)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The broker with its actors, and the sending of messages."""
+
+    broker: ReservationBroker
+    actors: Actors
+
+    @classmethod
+    def connect(cls, settings: Settings, store: Store, *, connections: int) -> "Queue":
+        """Builds the broker and declares the actors; nothing is sent yet.
+
+        Of Dramatiq's default middleware only what a job needs is there: no age or time limit (the
+        ledger has the deadline), no pipelines, no callbacks.
+
+        Arguments:
+            connections: most connections to the queue's database at once.
+        """
+        heartbeat = Heartbeat(store)
+        broker = ReservationBroker(
+            settings.queue_url,
+            [
+                LogContext(),
+                heartbeat,
+                Results(backend=LedgerBackend(store), result_ttl=settings.result_ttl_ms),
+                # Delays grow exponentially and are jittered (dramatiq.common.compute_backoff).
+                Retries(
+                    min_backoff=round(settings.retry_min_delay * 1000),
+                    max_backoff=round(settings.retry_max_delay * 1000),
+                    retry_when=_is_infrastructure,
+                ),
+            ],
+            connections=connections,
+            # One being worked on and one at hand for each thread.
+            prefetch=2 * settings.worker_threads,
+        )
+        return cls(broker, declare(broker, store, heartbeat))
+
+    def send_job(self, job_id: JobId | str, job_type: JobType, request_id: str) -> bool:
+        """Sends a job's message. Returns False if the queue cannot be reached: the job is in the
+        ledger, and the sweeper sends it later."""
+        actor = self.actors.hold_seat if job_type == "HOLD_SEAT" else self.actors.reserve_seat
+        return self._send(actor, str(job_id), request_id)
+
+    def send_release(self, event_id: str) -> bool:
+        """Sends the message that frees an event's due holds. Returns False as `send_job` does."""
+        return self._send(self.actors.release_expired, event_id, "")
+
+    def _send(self, actor: "Actor[[str], str | None] | Actor[[str], None]", subject: str, request_id: str) -> bool:
+        try:
+            actor.send_with_options(args=(subject,), request_id=request_id)
+        except redis.RedisError as error:
+            if not is_transient(error):
+                raise
+            log.warning("queue unreachable", actor=actor.actor_name, subject=subject, error=str(error))
+            return False
+        return True
+
+    def reachable(self) -> bool:
+        """Whether the queue's database answers."""
+        try:
+            return bool(self.broker.client.ping())
+        except redis.RedisError:
+            return False
+
+    def depth(self) -> int:
+        """Messages that wait. Raises redis.RedisError."""
+        return self.broker.depth(QUEUE)

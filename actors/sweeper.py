@@ -1,0 +1,129 @@
+"""Sees to it that every job ends and every due hold is freed, whatever was lost on the way.
+
+Each pass looks at the events that have something going on; a slow walk over all events finds those
+the index missed. Several sweepers may run: what must not happen twice is claimed first.
+"""
+
+import threading
+
+import structlog
+
+from actors.listener import Listener
+from actors.middleware import process_id
+from actors.queue import Queue
+from reservation import keys, signals
+from reservation.codes import Code
+from reservation.errors import ReservationError
+from reservation.fleet import Load
+from reservation.jobs import OpenJob
+from reservation.settings import Settings
+from reservation.store import Store
+
+log = structlog.get_logger()
+
+#: Open jobs of one event that a pass looks at, and messages that it sends again, at the most.
+_JOBS_PER_PASS, _RESENDS_PER_PASS = 1_000, 200
+#: Time until a job's message is first sent again, ms, and the most that this grows to, doubling.
+_RESEND_MS, _RESEND_MAX_MS = 2_500, 5_000
+#: Events of the slow walk that a pass looks at.
+_WALK_PER_PASS = 100
+
+
+class Sweeper:
+    """One sweeper.
+
+    Arguments:
+        store: what it looks through.
+        queue: where it sends messages.
+    """
+
+    def __init__(self, store: Store, queue: Queue) -> None:
+        self._store = store
+        self._queue = queue
+        self._walked = 0
+
+    def sweep(self) -> None:
+        """One pass. Raises StateUnavailable."""
+        fleet = self._store.fleet.load()
+        budget = _RESENDS_PER_PASS
+        for event_id in self._store.events.active():
+            budget -= self._look_at(event_id, fleet, budget)
+        self._walk()
+
+    def _look_at(self, event_id: str, fleet: Load, budget: int) -> int:
+        """Deals with one event; returns how many messages it sent again."""
+        load = self._store.events.load(event_id)
+        if load.due and self._store.seats.claim_release(event_id):
+            self._queue.send_release(event_id)
+        if load.idle:
+            self._store.events.drop_idle(event_id)
+        if not load.open_jobs:
+            return 0
+        sent = 0
+        for job in self._store.jobs.open_jobs(event_id, _JOBS_PER_PASS):
+            if load.now >= job.deadline:
+                self._fail(job)
+            elif fleet.workers and sent < budget and self._resend(job, load.now, fleet.lag_ms):
+                sent += 1
+        return sent
+
+    def _fail(self, job: OpenJob) -> None:
+        verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
+        if verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None:
+            log.warning("job failed at its deadline", job_id=str(job.job_id), attempts=job.attempts)
+
+    def _resend(self, job: OpenJob, now: int, lag_ms: int) -> bool:
+        # At least twice the lag: a message that merely waits must not be joined by another.
+        wait_ms = max(min(_RESEND_MS * 2 ** (job.attempts - 1), _RESEND_MAX_MS), 2 * lag_ms)
+        if now - job.sent_at < wait_ms or not self._store.jobs.claim_resend(job):
+            return False
+        log.info("job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id)
+        return self._queue.send_job(job.job_id, "HOLD_SEAT" if job.task.type == "HOLD_SEAT" else "RESERVE_SEAT", job.task.request_id)
+
+    def _walk(self) -> None:
+        """The next stretch of all events: repairs the index, removes what broken-off creations left."""
+        page = self._store.events.page(self._walked, _WALK_PER_PASS)
+        self._walked = self._walked + len(page) if len(page) == _WALK_PER_PASS else 0
+        for event_id in page:
+            load = self._store.events.load(event_id)
+            if not load.exists:
+                if self._store.events.remove_unpublished(event_id):
+                    log.warning("removed the remains of an event that was never published", event_id=event_id)
+            elif not load.idle:
+                self._store.events.touch(event_id)
+
+
+def run(settings: Settings) -> None:
+    """Sweeps and listens until SIGTERM or SIGINT."""
+    signals.hold_back()
+    stopping = threading.Event()
+    store = Store.connect(settings, connections=4)
+    queue = Queue.connect(settings, store, connections=4)
+    name = process_id()
+
+    def sweep() -> None:
+        sweeper = Sweeper(store, queue)
+        while True:
+            try:
+                store.fleet.beat(keys.SWEEPERS, name)
+                sweeper.sweep()
+            except ReservationError as error:
+                log.warning("sweep broke off", error=str(error))
+            except Exception:  # a pass that fails must not end all later ones
+                log.exception("sweep failed")
+            if stopping.wait(settings.sweep_interval):
+                return
+
+    threads = [Listener(store, queue, stopping), threading.Thread(target=sweep, name="sweep", daemon=True)]
+    for thread in threads:
+        thread.start()
+    log.info("sweeper started", interval_s=settings.sweep_interval)
+    signals.wait_for_stop()
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    try:
+        store.fleet.leave(keys.SWEEPERS, name)
+    except ReservationError:
+        log.warning("could not sign off; the heartbeat lapses by itself")
+    log.info("sweeper stopped")

@@ -1,0 +1,60 @@
+"""Redis clients: one for state, one for the queue, each with bounded waits everywhere."""
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from reservation.errors import StateUnavailable
+
+#: Longest wait for a reply, seconds.
+SOCKET_TIMEOUT_S = 2.0
+#: Longest wait for a connection to the server, or for one of the pool's to come free, seconds.
+CONNECT_TIMEOUT_S = 1.0
+
+#: What passes by itself. Everything else that Redis answers is a mistake of ours.
+#: `redis.TimeoutError` is no `redis.ConnectionError`, and both mean that nobody answered.
+_TRANSIENT = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+#: Replies that redis-py has no class for, by their first word.
+_TRANSIENT_REPLIES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS")
+
+
+def connect(url: str, *, connections: int, decode: bool = True, block_s: float = 0) -> "redis.Redis":
+    """A client whose every call ends in bounded time. Connects when first used.
+
+    Arguments:
+        url: `redis://`, `rediss://` or `unix://`, with the logical database.
+        connections: most connections at once; a caller beyond that waits up to a second.
+        decode: whether replies are `str` rather than `bytes` (Dramatiq wants bytes).
+        block_s: how long its blocking commands may block, in seconds, on top of the usual wait.
+    """
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=CONNECT_TIMEOUT_S,
+        decode_responses=decode,
+        socket_timeout=SOCKET_TIMEOUT_S + block_s,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        # A reply that is lost makes this run a script twice: each is safe to run twice.
+        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3),
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a Redis error passes by itself (unreachable, loading, full, busy, read-only)."""
+    if isinstance(error, _TRANSIENT):
+        return True
+    return isinstance(error, redis.ResponseError) and str(error).startswith(_TRANSIENT_REPLIES)
+
+
+def translated(error: redis.RedisError) -> Exception:
+    """StateUnavailable for an error that passes by itself; any other as it is."""
+    return StateUnavailable() if is_transient(error) else error

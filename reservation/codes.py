@@ -1,0 +1,44 @@
+"""What a script can answer: one number each, from Lua to here."""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """The outcome of a script. `CODE.NAME` in Lua is replaced by the number when it is loaded.
+
+    Stored in job entries, so a number is never given a second meaning.
+    """
+
+    OK = 0
+    UNCHANGED = 1
+    ACCEPTED = 2
+    PUBLISHED = 3
+    REFRESHED = 4
+    RELEASED = 5
+    # Verdicts in a job's favour
+    HELD = 10
+    HELD_ALREADY = 11
+    RESERVED = 12
+    RESERVED_ALREADY = 13
+    # Refusals, as an answer or as a verdict
+    EVENT_UNKNOWN = 20
+    SEAT_UNKNOWN = 21
+    JOB_UNKNOWN = 22
+    SEAT_HELD = 23
+    SEAT_RESERVED = 24
+    LIMIT_REACHED = 25
+    NOT_ON_HOLD = 26
+    NOT_HOLDER = 27
+    RESERVE_PENDING = 28
+    HOLD_EXPIRED = 29
+    # No verdict
+    QUEUE_FULL = 40
+    EVENT_INCOMPLETE = 41
+    NOT_DUE = 42
+    DEADLINE_PASSED = 43
+    INTERNAL_ERROR = 44
+
+    @property
+    def slug(self) -> str:
+        """The name programs see: `SEAT_HELD` is `seat-held`."""
+        return self.name.lower().replace("_", "-")

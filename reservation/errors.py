@@ -1,0 +1,204 @@
+"""Everything this service refuses, as exceptions that carry what a program needs to know."""
+
+from reservation.codes import Code
+
+
+class ReservationError(Exception):
+    """Root of this package's errors.
+
+    Attributes:
+        slug: stable name of the kind of error, e.g. `seat-held`.
+        status: HTTP status that says the same.
+        retryable: whether the same request may succeed later without being changed.
+    """
+
+    slug = "error"
+    status = 500
+    retryable = False
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """More members of the problem, by their public names."""
+        return {}
+
+
+class InvalidId(ReservationError):
+    """Raised when a string is no id of the kind that was asked for."""
+
+    slug, status = "invalid-id", 422
+
+
+class NotFound(ReservationError):
+    """Raised when there is no such event, seat or job (or no longer)."""
+
+    slug, status = "not-found", 404
+
+
+class Refused(ReservationError):
+    """Raised when the seat is in a state that forbids what was asked.
+
+    Attributes:
+        current_status: the seat's status, `Available`, `On hold` or `Reserved`, where it decided.
+    """
+
+    status = 409
+
+    def __init__(self, code: Code, detail: str, current_status: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.slug = code.slug
+        self.current_status = current_status
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {} if self.current_status is None else {"currentStatus": self.current_status}
+
+
+class SeatHeld(Refused):
+    """Raised when another user holds the seat; it may come free."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(Code.SEAT_HELD, "Another user holds this seat.", "On hold")
+
+
+class SeatReserved(Refused):
+    """Raised when the seat is sold."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.SEAT_RESERVED, "This seat is reserved.", "Reserved")
+
+
+class NotOnHold(Refused):
+    """Raised when the seat would have to be on hold, and is free."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.NOT_ON_HOLD, "This seat is not on hold. Hold it first.", "Available")
+
+
+class NotHolder(Refused):
+    """Raised when somebody other than the holder refreshes, reserves or releases."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(Code.NOT_HOLDER, "Only the user who holds this seat may do that.", "On hold")
+
+
+class ReservePending(Refused):
+    """Raised when the hold is being turned into a reservation.
+
+    Attributes:
+        reserving_until: epoch ms by which that has been decided.
+    """
+
+    retryable = True
+
+    def __init__(self, reserving_until: int) -> None:
+        super().__init__(Code.RESERVE_PENDING, "A reservation of this seat is under way.", "On hold")
+        self.reserving_until = reserving_until
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {**super().fields, "reservingUntil": self.reserving_until}
+
+
+class LimitReached(Refused):
+    """Raised when the user holds as many seats of this event as is allowed.
+
+    Attributes:
+        limit: most seats a user may hold.
+        held: seats the user holds now.
+    """
+
+    retryable = True
+
+    def __init__(self, limit: int, held: int) -> None:
+        super().__init__(Code.LIMIT_REACHED, f"You hold {held} seats of this event; the limit is {limit}.")
+        self.limit, self.held = limit, held
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"limit": self.limit, "held": self.held}
+
+
+class Unavailable(ReservationError):
+    """Root of what passes by itself: the same request may be sent again later.
+
+    Attributes:
+        retry_after_s: seconds to wait before that.
+    """
+
+    slug, status, retryable = "unavailable", 503, True
+    retry_after_s = 1
+
+
+class QueueFull(Unavailable):
+    """Raised when the event has as many open jobs as is allowed."""
+
+    slug = "queue-full"
+    retry_after_s = 2
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("Too many requests for this event are waiting.")
+        self.limit = limit
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"limit": self.limit}
+
+
+class StateUnavailable(Unavailable):
+    """Raised when Redis did not answer.
+
+    Attributes:
+        job_id: the job that may have been accepted all the same, if the request was for one.
+    """
+
+    slug = "state-unavailable"
+
+    def __init__(self, job_id: str | None = None) -> None:
+        super().__init__("The service cannot reach its data at the moment.")
+        self.job_id = job_id
+
+    @property
+    def fields(self) -> dict[str, object]:
+        if self.job_id is None:
+            return {}
+        return {"jobId": self.job_id, "statusEndpoint": f"/seats/job/{self.job_id}/status"}
+
+
+def refusal(code: Code, *numbers: int, limit: int = 0) -> ReservationError:
+    """The exception for a code that is not a success. The one mapper from scripts to errors.
+
+    Arguments:
+        numbers: what the script returned after the code and the time.
+        limit: the setting that was reached, where the code is about one.
+    """
+    match code:
+        case Code.EVENT_UNKNOWN:
+            return NotFound("There is no event with this id.")
+        case Code.SEAT_UNKNOWN:
+            return NotFound("There is no seat with this id.")
+        case Code.JOB_UNKNOWN:
+            return NotFound("There is no job with this id, or its result is no longer kept.")
+        case Code.SEAT_HELD:
+            return SeatHeld()
+        case Code.SEAT_RESERVED:
+            return SeatReserved()
+        case Code.NOT_ON_HOLD:
+            return NotOnHold()
+        case Code.NOT_HOLDER:
+            return NotHolder()
+        case Code.RESERVE_PENDING:
+            return ReservePending(numbers[0])
+        case Code.LIMIT_REACHED:
+            return LimitReached(limit, numbers[0])
+        case Code.QUEUE_FULL:
+            return QueueFull(limit)
+    raise AssertionError(f"{code!r} is no refusal")

@@ -1,0 +1,181 @@
+"""Events: creating them whole, reading them, and listing their free seats."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import redis
+
+from reservation import keys
+from reservation.clients import translated
+from reservation.codes import Code
+from reservation.errors import refusal
+from reservation.ids import SeatId, new_event_id
+from reservation.models import Event
+from reservation.scripts import Scripts
+
+#: How long an event stays among the active after it was last touched, ms. Longer than any accept can
+#: take between its touch and its write.
+_IDLE_GRACE_MS = 60_000
+#: How long after its creation began an event that is still not published is given up, ms.
+_ABANDONED_MS = 600_000
+#: Seats written by one script call. 500 take about a millisecond, in which nobody else is served.
+_BATCH = 500
+
+
+class FreeList(NamedTuple):
+    """Free seats in the order of their numbers.
+
+    Attributes:
+        etag: names the list's content; equal while nothing has changed.
+        total: all free seats of the event.
+        ids: seat ids, or None when the caller's ETag still holds.
+        more: whether free seats follow the last one.
+    """
+
+    etag: str
+    total: int
+    ids: list[str] | None
+    more: bool
+
+
+class EventLoad(NamedTuple):
+    """What an event has going on.
+
+    Attributes:
+        exists: whether it has been published.
+        now: the server's clock, epoch ms.
+        due: holds whose time is up and that nobody has freed yet.
+        holds: all holds, those that are due included.
+        open_jobs: jobs that have not ended.
+    """
+
+    exists: bool
+    now: int
+    due: int
+    holds: int
+    open_jobs: int
+
+    @property
+    def idle(self) -> bool:
+        return not self.holds and not self.open_jobs
+
+
+class Events:
+    """Creates and reads events.
+
+    Arguments:
+        scripts: on the state database.
+        new_id: makes an id; replaced where a test needs to know it.
+    """
+
+    def __init__(self, scripts: Scripts, new_id: Callable[[], str] = new_event_id) -> None:
+        self._scripts = scripts
+        self._new_id = new_id
+
+    def create(self, name: str, total_seats: int) -> Event:
+        """Creates an event with seats 1 to `total_seats`, all free.
+
+        The seats are written in batches and the event last, so a creation that breaks off leaves
+        nothing to see; the sweeper removes its remains. Raises StateUnavailable.
+        """
+        event_id = self._index_new_id()
+        for first in range(1, total_seats + 1, _BATCH):
+            numbers = range(first, min(first + _BATCH, total_seats + 1))
+            self._scripts.run(
+                "create_seats",
+                [keys.seats(event_id), keys.available(event_id), *(keys.seat(SeatId(event_id, n)) for n in numbers)],
+                [event_id, first],
+            )
+        code, created_at = self._scripts.run(
+            "publish_event", [keys.event(event_id), keys.seats(event_id)], [event_id, name, total_seats]
+        )
+        if code != Code.PUBLISHED:
+            raise AssertionError(f"event {event_id} lacks seats after all batches were written")
+        return Event(id=event_id, name=name, total_seats=total_seats, created_at=created_at)
+
+    def _index_new_id(self) -> str:
+        # Indexed first: what a creation that breaks off leaves behind can then be found.
+        while True:
+            event_id = self._new_id()
+            if self._scripts.run("index_event", [keys.EVENTS], [event_id]):
+                return event_id
+
+    def get(self, event_id: str) -> Event:
+        """Reads an event. Raises NotFound, StateUnavailable."""
+        try:
+            name, total, created = self._scripts.client.hmget(
+                keys.event(event_id), ["name", "totalSeats", "createdAt"]
+            )
+        except redis.RedisError as error:
+            raise translated(error) from error
+        if name is None:
+            raise refusal(Code.EVENT_UNKNOWN)
+        return Event(id=event_id, name=name, total_seats=int(total), created_at=int(created))
+
+    def list_free(self, event_id: str, *, after: int = 0, limit: int = 0, known: str = "") -> FreeList:
+        """Lists free seats. A hold whose time is up counts as free.
+
+        Arguments:
+            after: list only seats with a higher number.
+            limit: most seats to list; 0 lists all.
+            known: an ETag; if it still holds, no ids are read.
+
+        Raises NotFound, StateUnavailable.
+        """
+        code, *reply = self._scripts.run(
+            "list_free",
+            [keys.event(event_id), keys.available(event_id), keys.holds(event_id)],
+            [after, limit, known],
+        )
+        if code == Code.EVENT_UNKNOWN:
+            raise refusal(Code.EVENT_UNKNOWN)
+        if code == Code.UNCHANGED:
+            return FreeList(reply[0], reply[1], None, False)
+        etag, total, ids, more = reply
+        return FreeList(etag, total, ids.split(",") if ids else [], bool(more))
+
+    def active(self) -> list[str]:
+        """Events that may have open jobs or holds. Raises StateUnavailable."""
+        try:
+            return list(self._scripts.client.zrange(keys.ACTIVE, 0, -1))
+        except redis.RedisError as error:
+            raise translated(error) from error
+
+    def page(self, offset: int, most: int) -> list[str]:
+        """All events by creation, a stretch of them. Raises StateUnavailable."""
+        try:
+            return list(self._scripts.client.zrange(keys.EVENTS, offset, offset + most - 1))
+        except redis.RedisError as error:
+            raise translated(error) from error
+
+    def load(self, event_id: str) -> EventLoad:
+        """What the event has going on. Raises StateUnavailable."""
+        exists, *numbers = self._scripts.run(
+            "event_load", [keys.event(event_id), keys.holds(event_id), keys.jobs(event_id)]
+        )
+        return EventLoad(bool(exists), *numbers)
+
+    def touch(self, event_id: str) -> None:
+        """Puts the event among the active ones. Raises StateUnavailable."""
+        self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
+
+    def drop_idle(self, event_id: str) -> None:
+        """Takes an event that was found idle from the active ones, unless it was touched within the
+        last minute. Raises StateUnavailable."""
+        self._scripts.run("drop_idle", [keys.ACTIVE], [event_id, _IDLE_GRACE_MS])
+
+    def remove_unpublished(self, event_id: str) -> bool:
+        """Removes the remains of a creation that broke off ten minutes ago or earlier; returns
+        whether there were any. Raises StateUnavailable."""
+        if not self._scripts.run("abandoned", [keys.EVENTS], [event_id, _ABANDONED_MS]):
+            return False
+        client = self._scripts.client
+        try:
+            while ids := client.srandmember(keys.seats(event_id), _BATCH):
+                client.unlink(*(keys.seat(SeatId.parse(text)) for text in ids))
+                client.srem(keys.seats(event_id), *ids)
+            client.unlink(keys.available(event_id))
+            client.zrem(keys.EVENTS, event_id)
+        except redis.RedisError as error:
+            raise translated(error) from error
+        return True

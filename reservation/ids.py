@@ -1,0 +1,97 @@
+"""Ids: made here, and checked here before any key is built from them.
+
+An event id is 10 to 12 lower-case letters and digits; a seat id is `<eventId>-<number>`, a job id
+`<eventId>-<token>`. Every id of an event therefore says which event, and so which Redis Cluster
+slot, it belongs to.
+"""
+
+import re
+import secrets
+from typing import NamedTuple
+
+from reservation.errors import InvalidId
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+#: Letters and digits of a new event id: 51 bits. Short, because every seat's keys repeat it.
+_EVENT_LENGTH = 10
+#: Letters and digits of a job's token: 129 bits, because whoever has it can read the job.
+_TOKEN_LENGTH = 25
+#: Most seats an event can have, and so the highest seat number.
+MAX_SEATS = 10_000
+
+EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
+SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-[1-9][0-9]{0,4}$"
+JOB_ID_PATTERN = r"^[a-z0-9]{10,12}-[a-z0-9]{25}$"
+#: RFC 9562, section 4: the one spelling with four hyphens. Braces, URNs and 32 bare digits are
+#: other spellings of the same id, and two spellings of a user would be two users.
+UUID_PATTERN = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+
+# fullmatch, because `$` also matches before a newline at the end.
+_EVENT, _SEAT, _JOB, _UUID = (
+    re.compile(p).fullmatch for p in (EVENT_ID_PATTERN, SEAT_ID_PATTERN, JOB_ID_PATTERN, UUID_PATTERN)
+)
+
+
+def _token(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_event_id() -> str:
+    """An event id that was not used before (51 random bits)."""
+    return _token(_EVENT_LENGTH)
+
+
+def parse_event_id(text: str) -> str:
+    """Returns `text` if it is an event id. Raises InvalidId."""
+    if not _EVENT(text):
+        raise InvalidId("An event id is 10 to 12 lower-case letters and digits.")
+    return text
+
+
+class SeatId(NamedTuple):
+    """A seat: its event's id and its number, 1 to 10,000."""
+
+    event: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.event}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "SeatId":
+        """Reads `<eventId>-<number>`. Raises InvalidId."""
+        if _SEAT(text):
+            event, _, number = text.partition("-")
+            if int(number) <= MAX_SEATS:
+                return cls(event, int(number))
+        raise InvalidId("A seat id is an event id, a hyphen and the seat's number.")
+
+
+class JobId(NamedTuple):
+    """A job: its event's id and a token that cannot be guessed."""
+
+    event: str
+    token: str
+
+    def __str__(self) -> str:
+        return f"{self.event}-{self.token}"
+
+    @classmethod
+    def new(cls, event: str) -> "JobId":
+        """A job id of this event (129 random bits)."""
+        return cls(event, _token(_TOKEN_LENGTH))
+
+    @classmethod
+    def parse(cls, text: str) -> "JobId":
+        """Reads `<eventId>-<token>`. Raises InvalidId."""
+        if not _JOB(text):
+            raise InvalidId("A job id is an event id, a hyphen and 25 lower-case letters and digits.")
+        event, _, token = text.partition("-")
+        return cls(event, token)
+
+
+def parse_uuid(text: str) -> str:
+    """Returns a user's UUID in lower case. Raises InvalidId for any spelling but the hyphened one."""
+    if not _UUID(text):
+        raise InvalidId("A UUID is written as 8-4-4-4-12 hexadecimal digits (RFC 9562).")
+    return text.lower()

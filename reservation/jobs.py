@@ -1,0 +1,152 @@
+"""The job ledger: the truth about every accepted job. A queue message only wakes a worker."""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import NamedTuple
+
+import redis
+
+from reservation import keys
+from reservation.clients import translated
+from reservation.codes import Code
+from reservation.errors import NotFound, refusal
+from reservation.ids import JobId, SeatId
+from reservation.models import Job, JobData, JobResult, Seat, SeatStatus
+from reservation.scripts import Scripts
+
+#: Verdicts in the job's favour: the seat's status then, and what people are told.
+_DONE: dict[Code, tuple[SeatStatus, str]] = {
+    Code.HELD: ("On hold", "The seat is on hold for you."),
+    Code.HELD_ALREADY: ("On hold", "You were holding this seat already; its expiry is unchanged."),
+    Code.RESERVED: ("Reserved", "The seat is reserved for you."),
+    Code.RESERVED_ALREADY: ("Reserved", "You had reserved this seat already."),
+}
+#: Every other end.
+_REFUSED = {
+    Code.SEAT_HELD: "Another user holds this seat.",
+    Code.SEAT_RESERVED: "This seat is reserved.",
+    Code.SEAT_UNKNOWN: "There is no such seat.",
+    Code.LIMIT_REACHED: "You hold as many seats as is allowed.",
+    Code.HOLD_EXPIRED: "Your hold had ended.",
+    Code.DEADLINE_PASSED: "The request could not be carried out in time. Nothing was changed.",
+    Code.INTERNAL_ERROR: "The request could not be carried out. Nothing was changed.",
+}
+
+
+class Task(NamedTuple):
+    """What a worker needs to know of a job."""
+
+    type: str
+    seat_id: SeatId
+    user: str
+    request_id: str
+
+
+class OpenJob(NamedTuple):
+    """What the sweeper needs to know of a job. Times in epoch ms."""
+
+    job_id: JobId
+    task: Task
+    deadline: int
+    sent_at: int
+    attempts: int
+
+
+class Ledger:
+    """Reads and looks after jobs. Their ends are written by the scripts behind `Seats`.
+
+    Arguments:
+        scripts: on the state database.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    def read(self, job_id: JobId, lag_ms: int = 0) -> Job:
+        """Reads a job as it is now. Raises NotFound, StateUnavailable.
+
+        A job whose deadline has passed reads as failed: no worker can carry it out any more, and the
+        sweeper only has to write that down.
+
+        Arguments:
+            lag_ms: how long jobs wait before a worker starts them, for the estimate.
+        """
+        code, now, *rest = self._scripts.run(
+            "read_job", [keys.job(job_id), keys.jobs(job_id.event), keys.event(job_id.event)], [str(job_id)]
+        )
+        if code != Code.OK:
+            raise refusal(Code(code))
+        rank, pace_us, *pairs = rest
+        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        deadline = int(fields["deadline"])
+        if "code" not in fields and now >= deadline:
+            fields.update(status="failed", code=Code.DEADLINE_PASSED, completedAt=deadline)
+        is_open = "code" not in fields
+        return Job(
+            id=str(job_id),
+            type=fields["type"],
+            data=JobData(seat_id=fields["seatId"], user=fields["user"]),
+            status=fields["status"],
+            result=None if is_open else _result(fields, now),
+            created_at=fields["createdAt"],
+            completed_at=fields.get("completedAt"),
+            deadline=deadline,
+            position=rank if is_open and rank >= 0 else None,
+            estimated_wait_time=estimate_s(rank, pace_us, lag_ms) if is_open and rank >= 0 else None,
+            server_time=now,
+        )
+
+    def task(self, job_id: JobId) -> Task:
+        """What is to be done for a job. Raises NotFound, StateUnavailable."""
+        tasks = list(self._read([job_id]))
+        if not tasks:
+            raise NotFound("There is no job with this id.")
+        return tasks[0].task
+
+    def open_jobs(self, event_id: str, most: int) -> list[OpenJob]:
+        """The event's open jobs that have waited longest. Raises StateUnavailable."""
+        try:
+            ids = self._scripts.client.zrange(keys.jobs(event_id), 0, most - 1)
+        except redis.RedisError as error:
+            raise translated(error) from error
+        return list(self._read([JobId.parse(text) for text in ids]))
+
+    def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
+        names = ["type", "seatId", "user", "request", "deadline", "sentAt", "attempts"]
+        try:
+            with self._scripts.client.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hmget(keys.job(job_id), names)
+                replies = pipe.execute()
+        except redis.RedisError as error:
+            raise translated(error) from error
+        for job_id, (type_, seat, user, request, *numbers) in zip(job_ids, replies, strict=True):
+            if type_ is not None:
+                deadline, sent_at, attempts = map(int, numbers)
+                yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), deadline, sent_at, attempts)
+
+    def claim_resend(self, job: OpenJob) -> bool:
+        """Takes the right to send the job's message once more. Raises StateUnavailable."""
+        return bool(self._scripts.run("claim_resend", [keys.job(job.job_id)], [job.sent_at]))
+
+    def mark_active(self, job_id: JobId) -> None:
+        """Shows that a worker is busy with the job; decides nothing. Raises StateUnavailable."""
+        self._scripts.run("mark_active", [keys.job(job_id)])
+
+
+def estimate_s(rank: int, pace_us: int, lag_ms: int) -> int:
+    """Whole seconds until a job of this rank is done, rounded up: the larger of what the event's own
+    pace and what the queue's lag lets expect."""
+    return ceil(max(rank * pace_us / 1e6, lag_ms / 1e3))
+
+
+def _result(fields: dict[str, str], now: int) -> JobResult:
+    code = Code(int(fields["code"]))
+    if code not in _DONE:
+        numbers = {name: int(fields[name]) for name in ("limit", "held") if name in fields}
+        return JobResult(success=False, message=_REFUSED[code], error=code.slug, **numbers)
+    status, message = _DONE[code]
+    seat_id = SeatId.parse(fields["seatId"])
+    held = {"expires_at": int(fields["expiresAt"]), "server_time": now} if status == "On hold" else {}
+    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status, **held)
+    return JobResult(success=True, message=message, seat=seat)

@@ -1,0 +1,103 @@
+"""The key schema. Braces are literal: they are the Redis Cluster hash tag, so that all keys of an
+event sit in one slot and a script may change them together.
+
+    event:{E}                hash    id, name, totalSeats, createdAt ms; version: number of changes;
+                                     tickets: last one given; endedAt, pace: see lua/_job.lua.
+                                     Written last, so an event is whole or absent
+    event:{E}:seats          set     every seat id
+    event:{E}:available      zset    free seats, by number
+    event:{E}:holds          zset    seats on hold, by when the hold ends, ms: the truth about expiry
+    event:{E}:holder:<uuid>  zset    one user's held seats, by the same; expires with the last of them
+    event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
+                                     request; trimmed by age
+    event:{E}:jobs           zset    open jobs, by ticket
+    event:{E}:releasing      string  PX: a release_expired message is on its way
+    seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
+                                     reservedAt in ms; reserveJob
+    seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
+    job:{E}-J                hash    the job ledger: type, seatId, user, request, status, code,
+                                     createdAt, completedAt, deadline, sentAt in ms, attempts
+    events                   zset    all events, by creation
+    active-events            zset    events that may have open jobs or holds, by when last touched
+    workers, sweepers        zset    live processes, by when their word lapses, ms
+    queue-lag                string  PX: ms that jobs wait before a worker starts them
+"""
+
+from reservation.ids import JobId, SeatId
+
+EVENTS = "events"
+ACTIVE = "active-events"
+WORKERS = "workers"
+SWEEPERS = "sweepers"
+QUEUE_LAG = "queue-lag"
+#: What an expiring hold's notification is published under, in database 0.
+LOCK_PATTERN = "__keyspace@{db}__:seat:*:lock"
+
+
+def event(event_id: str) -> str:
+    return f"event:{{{event_id}}}"
+
+
+def seats(event_id: str) -> str:
+    return f"event:{{{event_id}}}:seats"
+
+
+def available(event_id: str) -> str:
+    return f"event:{{{event_id}}}:available"
+
+
+def holds(event_id: str) -> str:
+    return f"event:{{{event_id}}}:holds"
+
+
+def holder(event_id: str, user: str) -> str:
+    return f"event:{{{event_id}}}:holder:{user}"
+
+
+def changes(event_id: str) -> str:
+    return f"event:{{{event_id}}}:changes"
+
+
+def jobs(event_id: str) -> str:
+    return f"event:{{{event_id}}}:jobs"
+
+
+def releasing(event_id: str) -> str:
+    return f"event:{{{event_id}}}:releasing"
+
+
+def seat(seat_id: SeatId) -> str:
+    return f"seat:{{{seat_id.event}}}-{seat_id.number}"
+
+
+def lock(seat_id: SeatId) -> str:
+    return f"seat:{{{seat_id.event}}}-{seat_id.number}:lock"
+
+
+def job(job_id: JobId) -> str:
+    return f"job:{{{job_id.event}}}-{job_id.token}"
+
+
+def event_keys(event_id: str) -> list[str]:
+    """KEYS 1 to 4 of lua/_event.lua."""
+    return [event(event_id), available(event_id), holds(event_id), changes(event_id)]
+
+
+def seat_keys(seat_id: SeatId, user: str) -> list[str]:
+    """KEYS 1 to 7 of lua/_seat.lua."""
+    return [*event_keys(seat_id.event), seat(seat_id), lock(seat_id), holder(seat_id.event, user)]
+
+
+def job_keys(seat_id: SeatId, user: str, job_id: JobId) -> list[str]:
+    """KEYS 1 to 9 of lua/_job.lua."""
+    return [*seat_keys(seat_id, user), job(job_id), jobs(job_id.event)]
+
+
+def seat_of_lock(channel: str) -> SeatId | None:
+    """The seat whose lock a keyspace notification speaks of, or None if it is another key's."""
+    _, _, key = channel.partition(":")
+    tag, _, rest = key.removeprefix("seat:{").partition("}-")
+    number, _, suffix = rest.partition(":")
+    if suffix != "lock" or not number.isdigit():
+        return None
+    return SeatId(tag, int(number))

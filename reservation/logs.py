@@ -1,0 +1,71 @@
+"""Logs: structlog, JSON lines for machines, columns for a terminal. No user's UUID in full."""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from reservation.settings import Settings
+
+_UUID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
+
+
+def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Shortens every UUID to its first eight digits, whoever logged it: a user's is a credential.
+
+    The request id is left alone: a balancer's is often a UUID, and it must be found again.
+    """
+    for name, value in event.items():
+        if isinstance(value, str) and len(value) >= 36 and name != "request_id":
+            event[name] = _UUID.sub(r"\1…", value)
+    return event
+
+
+def _json(value: Any, **_: Any) -> str:
+    return orjson.dumps(value, default=repr).decode()
+
+
+def configure(settings: Settings, process: str) -> None:
+    """Sends all logs of this process to standard output.
+
+    Arguments:
+        process: the name each line carries, e.g. `api`.
+    """
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stdout.isatty())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+
+    def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["process"] = process
+        return event
+
+    before: list[Processor] = [
+        name_process,
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        mask_users,
+    ]
+    last: Processor = structlog.processors.JSONRenderer(_json) if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*before, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    # What libraries log goes the same way.
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    # One line for nearly every request under load, and nothing in it to act on.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)

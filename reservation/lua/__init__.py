@@ -1,0 +1,1 @@
+"""The Lua scripts, one operation a file; `_name.lua` are parts that several of them include."""

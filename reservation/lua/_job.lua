@@ -1,0 +1,54 @@
+-- What the scripts that open or end a job share. Beyond `_seat`:
+--   KEYS[8] job:{E}-J      hash
+--   KEYS[9] event:{E}:jobs zset
+-- @include seat
+local job_key, jobs_key = KEYS[8], KEYS[9]
+
+local function load_job()
+  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline')
+  if not f[1] then return nil end
+  local job = {code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4])}
+  job.ended = f[1] == 'completed' or f[1] == 'failed'
+  return job
+end
+
+-- Enters the job in the ledger and gives it the next ticket.
+local function open_job(type, deadline)
+  redis.call('HSET', job_key, 'type', type, 'status', 'waiting', 'seatId', seat_id, 'user', user,
+    'request', request_id, 'createdAt', now, 'deadline', deadline, 'sentAt', now, 'attempts', 1)
+  redis.call('ZADD', jobs_key, redis.call('HINCRBY', event_key, 'tickets', 1), job_id)
+end
+
+-- The answer of an accept: the job's rank among the event's open jobs (0 = next) and the event's
+-- pace (microseconds between two ends, 0 = not measured yet).
+local function accepted(id, pace)
+  return {CODE.ACCEPTED, now, redis.call('ZRANK', jobs_key, id) or 0, tonumber(pace or 0), id}
+end
+
+-- Writes the job's end (the arguments after `code` are more fields of its ledger entry) and
+-- measures the event's pace: the time between two ends, counted from this job's arrival where
+-- nothing waited before it; an exponential average, 1/16 each. A gap over 10 s is an outage and
+-- says nothing about the pace.
+local function end_job(job, status, code, result_ttl_ms, ...)
+  redis.call('HSET', job_key, 'status', status, 'code', code, 'completedAt', now, ...)
+  redis.call('PEXPIRE', job_key, result_ttl_ms)
+  redis.call('ZREM', jobs_key, job_id)
+  local f = redis.call('HMGET', event_key, 'endedAt', 'pace')
+  local gap = now_us - math.max(tonumber(f[1] or 0), job.created * 1000)
+  local pace = tonumber(f[2] or gap)
+  if gap < 10000000 then pace = pace + (gap - pace) / 16 end
+  redis.call('HSET', event_key, 'endedAt', now_us, 'pace', math.floor(pace + 0.5))
+  return {code, now, job.created}
+end
+
+-- Takes back the pin that this job put on its hold. What remains is the hold as it was.
+local function unpin(seat)
+  if seat.status ~= 'On hold' or seat.reserve_job ~= job_id or seat.reserving == 0 then return end
+  if seat.expires > now then
+    redis.call('HDEL', seat_key, 'reservingUntil')
+    set_hold_end(seat.expires)
+  else
+    redis.call('ZREM', holder_key, seat_id)
+    expire()
+  end
+end

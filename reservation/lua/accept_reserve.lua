@@ -1,0 +1,32 @@
+--[[ accept_reserve: enters a reserve job in the ledger and pins the hold until that job ends.
+Guarantee: the job is in the ledger and time in the queue cannot lose the seat, or nothing was
+written. While the job is open a second call returns it. A hold gets one pin beyond its own end:
+a later job of the same hold has to be done before the hold's end, so that asking again cannot
+keep a seat for ever.
+KEYS  1 to 9 as in _job
+ARGV  1 to 6 as in _seat, then 7 deadline, ms from now
+Returns {ACCEPTED, now ms, rank, pace µs, job id}; {code, now ms} with EVENT_UNKNOWN,
+      SEAT_UNKNOWN, NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED ]]
+-- @include clock
+-- @include job
+local deadline = now + tonumber(ARGV[7])
+
+local event = redis.call('HMGET', event_key, 'id', 'pace')
+if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
+if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
+local seat = load_seat(seat_key)
+if not seat then return {CODE.SEAT_UNKNOWN, now} end
+if seat.status == 'Reserved' then
+  if seat.user ~= user then return {CODE.SEAT_RESERVED, now} end
+  open_job('RESERVE_SEAT', deadline)
+  return accepted(job_id, event[2])
+end
+if not seat.live then return {CODE.NOT_ON_HOLD, now} end
+if seat.user ~= user then return {CODE.NOT_HOLDER, now} end
+if seat.pinned then return accepted(seat.reserve_job, event[2]) end
+
+if seat.reserve_job ~= '' then deadline = math.min(deadline, seat.expires) end
+open_job('RESERVE_SEAT', deadline)
+redis.call('HSET', seat_key, 'reservingUntil', deadline, 'reserveJob', job_id)
+set_hold_end(math.max(seat.expires, deadline))
+return accepted(job_id, event[2])

@@ -1,0 +1,19 @@
+--[[ fail_job: ends a job for which no verdict could be reached.
+Guarantee: an open job is failed and its pin taken back, together; an ended one stays as it is.
+With DEADLINE_PASSED it acts only from the deadline on, whatever the caller's clock says.
+KEYS  1 to 9 as in _job
+ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms; 8 code: DEADLINE_PASSED or
+      INTERNAL_ERROR
+Returns {code, now ms, job's createdAt ms}; {stored code, now ms} of a job that had ended;
+      {code, now ms} with NOT_DUE, JOB_UNKNOWN ]]
+-- @include clock
+-- @include job
+local result_ttl_ms, code = ARGV[7], tonumber(ARGV[8])
+
+local job = load_job()
+if not job then return {CODE.JOB_UNKNOWN, now} end
+if job.ended then return {job.code, now} end
+if code == CODE.DEADLINE_PASSED and now < job.deadline then return {CODE.NOT_DUE, now} end
+local seat = load_seat(seat_key)
+if seat then unpin(seat) end
+return end_job(job, 'failed', code, result_ttl_ms)

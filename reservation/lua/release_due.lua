@@ -1,0 +1,18 @@
+--[[ release_due: frees those of the named seats whose hold is over.
+Guarantee: a seat that is reserved, pinned, or held anew since it was named is not touched. The
+caller names at most 100 seats, because the server does nothing else meanwhile.
+KEYS  1 to 4 as in _event, then for each seat its hash and its lock
+ARGV  1 to 3 as in _event, then the seat ids, in the order of their keys
+Returns how many seats were freed ]]
+-- @include clock
+-- @include event
+local freed = 0
+for i = 0, #ARGV - 4 do
+  local seat_id, seat_key, lock_key = ARGV[4 + i], KEYS[5 + 2 * i], KEYS[6 + 2 * i]
+  local seat = load_seat(seat_key)
+  if seat and seat.due then
+    free_seat(seat_id, seat_key, lock_key, 'expired', '')
+    freed = freed + 1
+  end
+end
+return freed

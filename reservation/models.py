@@ -1,0 +1,189 @@
+"""The things clients see, as pydantic models: what requests are validated with, what answers are
+made of, and what the OpenAPI documents are generated from. Times are epoch milliseconds.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from reservation.ids import JOB_ID_PATTERN, MAX_SEATS, SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_uuid
+
+Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
+SeatStatus = Literal["Available", "On hold", "Reserved"]
+JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
+JobStatus = Literal["waiting", "active", "completed", "failed"]
+
+_EVENT = "k3v9x2m7qa"
+_SEAT = f"{_EVENT}-12"
+_USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
+_JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
+
+
+def _seat_id(text: str) -> str:
+    try:
+        return str(SeatId.parse(text))
+    except Exception as error:
+        raise ValueError(str(error)) from None
+
+
+def _name(text: str) -> str:
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+SeatIdField = Annotated[
+    str,
+    StringConstraints(max_length=18, pattern=SEAT_ID_PATTERN),
+    AfterValidator(_seat_id),
+    Field(description="`<eventId>-<number>`.", examples=[_SEAT]),
+]
+UserField = Annotated[
+    str,
+    StringConstraints(pattern=UUID_PATTERN),
+    AfterValidator(parse_uuid),
+    Field(
+        alias="UUID",
+        description="The user. Whoever knows it can act for that user: keep it secret. Any RFC 9562 UUID with hyphens.",
+        examples=[_USER],
+    ),
+]
+ShownUser = Annotated[
+    str,
+    Field(description="The user, shown only to a caller who presents the same UUID; otherwise empty.", examples=[_USER]),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class _Request(_Model):
+    # Strict: "10", 10.5 and true are no integers. A misspelt member is an error, not ignored.
+    # By alias only: `user` is no public name for `UUID`.
+    model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False, validate_by_alias=True)
+
+
+class NewEvent(_Request):
+    """What to sell."""
+
+    name: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+        AfterValidator(_name),
+        Field(description="Shown to people. Not blank, no control characters.", examples=["Opening night"]),
+    ]
+    total_seats: Annotated[int, Field(ge=10, le=MAX_SEATS, description="Seats to sell.", examples=[500])]
+
+
+class SeatAction(_Request):
+    """A seat and the user who acts on it."""
+
+    id: SeatIdField
+    user: UserField
+
+
+class Event(_Model):
+    """An event and how many seats it has."""
+
+    id: Annotated[str, Field(examples=[_EVENT])]
+    name: Annotated[str, Field(examples=["Opening night"])]
+    total_seats: Annotated[int, Field(examples=[500])]
+    created_at: Millis
+
+
+class Seat(_Model):
+    """A seat as it is at `serverTime`."""
+
+    id: Annotated[str, Field(examples=[_SEAT])]
+    event_id: Annotated[str, Field(examples=[_EVENT])]
+    user: Annotated[ShownUser, Field(alias="UUID")] = ""
+    status: SeatStatus
+    expires_at: Annotated[Millis | None, Field(description="When the hold ends. Only while on hold.")] = None
+    reserving_until: Annotated[
+        Millis | None,
+        Field(description="A reservation is under way; it is decided by then, and the hold lasts at least as long."),
+    ] = None
+    server_time: Annotated[Millis | None, Field(description="The service's clock, to count down against.")] = None
+
+    def shown_to(self, user: str | None) -> "Seat":
+        """The seat with its holder's UUID removed unless the caller presented it."""
+        return self if self.user == user else self.model_copy(update={"user": ""})
+
+
+class FreeSeats(_Model):
+    """The free seats of an event, by number."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    total: Annotated[int, Field(description="All free seats, on this page or not.", examples=[498])]
+    seats: list[Seat]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass as `cursor` for the next page. Absent on the last.", examples=["100"])
+    ] = None
+
+
+class JobData(_Model):
+    """What the job was asked to do."""
+
+    seat_id: Annotated[str, Field(examples=[_SEAT])]
+    user: Annotated[ShownUser, Field(alias="userUUID")] = ""
+
+
+class JobResult(_Model):
+    """A job's verdict: it did it, or it refused and says why."""
+
+    success: bool
+    message: Annotated[str, Field(description="For people.", examples=["The seat is on hold for you."])]
+    seat: Annotated[Seat | None, Field(description="The seat as the job left it. Only with success.")] = None
+    error: Annotated[
+        str | None,
+        Field(
+            description="For programs: `seat-held`, `seat-reserved`, `limit-reached`, `hold-expired`, `seat-unknown`, "
+            "or why there is no verdict: `deadline-passed`, `internal-error`.",
+            examples=["seat-held"],
+        ),
+    ] = None
+    limit: Annotated[int | None, Field(description="With `limit-reached`: most seats a user may hold.")] = None
+    held: Annotated[int | None, Field(description="With `limit-reached`: seats the user held.")] = None
+
+
+class Job(_Model):
+    """A hold or a reservation on its way. `completed` means there is a verdict, for or against;
+    `failed`, that none could be reached in time."""
+
+    id: Annotated[str, Field(examples=[_JOB])]
+    type: JobType
+    data: JobData
+    status: JobStatus
+    result: JobResult | None = None
+    created_at: Millis
+    completed_at: Millis | None = None
+    deadline: Annotated[Millis, Field(description="It ends by then, one way or the other.")]
+    position: Annotated[int | None, Field(description="Rank among the event's open jobs, 0 = next.")] = None
+    estimated_wait_time: Annotated[int | None, Field(description="Whole seconds, rounded up.")] = None
+    server_time: Millis
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed")
+
+    def shown_to(self, user: str | None) -> "Job":
+        """The job with its user's UUID removed unless the caller presented it."""
+        if self.data.user == user:
+            return self
+        update: dict[str, object] = {"data": self.data.model_copy(update={"user": ""})}
+        if self.result is not None and self.result.seat is not None:
+            update["result"] = self.result.model_copy(update={"seat": self.result.seat.shown_to(user)})
+        return self.model_copy(update=update)
+
+
+class QueueResponse(_Model):
+    """An accepted job: where it is in the queue, and where to read its outcome."""
+
+    message: Annotated[str, Field(description="For people.", examples=["Your request is in the queue."])]
+    job_id: Annotated[str, Field(pattern=JOB_ID_PATTERN, examples=[_JOB])]
+    position: Annotated[int, Field(description="Rank among the event's open jobs, 0 = next.", examples=[0])]
+    estimated_wait_time: Annotated[int, Field(description="Whole seconds, rounded up.", examples=[1])]
+    status_endpoint: Annotated[str, Field(examples=[f"/seats/job/{_JOB}/status"])]
+

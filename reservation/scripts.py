@@ -1,0 +1,56 @@
+"""Loads the Lua scripts and calls them.
+
+A script is sent once and then called by its hash (EVALSHA); after a restart of the server redis-py
+sends it again. `-- @include name` puts `_name.lua` in its place, once; `CODE.NAME` becomes the
+number of `reservation.codes.Code`.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+from reservation.clients import translated
+from reservation.codes import Code
+
+_INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
+_CODE = re.compile(r"\bCODE\.(\w+)")
+
+
+def source(name: str) -> str:
+    """The Lua text of an operation, ready for the server. Raises KeyError for an unknown code."""
+    included: set[str] = set()
+
+    def expand(part: str) -> str:
+        def include(match: re.Match[str]) -> str:
+            if match[1] in included:
+                return ""
+            included.add(match[1])
+            return expand(f"_{match[1]}")
+
+        text = files("reservation.lua").joinpath(f"{part}.lua").read_text(encoding="utf-8")
+        return _INCLUDE.sub(include, text)
+
+    return _CODE.sub(lambda match: str(Code[match[1]].value), expand(name))
+
+
+class Scripts:
+    """The operations of `reservation/lua`, on one client.
+
+    Arguments:
+        client: of the state database, answering `str`.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
+        self._scripts = {n: client.register_script(source(n)) for n in names if not n.startswith("_")}
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
+        """Runs one operation and returns its reply. Raises StateUnavailable."""
+        try:
+            return self._scripts[name](keys=keys, args=args)
+        except redis.RedisError as error:
+            raise translated(error) from error

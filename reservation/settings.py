@@ -1,0 +1,137 @@
+"""Settings, from the environment and `.env`. `.env.example` describes each; a test keeps them equal."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SettingsError(Exception):
+    """Raised when a setting has a value it cannot have. Its text is one line per setting."""
+
+
+class Settings(BaseSettings):
+    """What can be set. Durations are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # What is sold, and for how long it is kept
+    max_held_seats: Annotated[int, Field(ge=1, le=10_000)] = 6
+    lock_expiration_time: Seconds = 60
+    job_result_ttl: Seconds = 300
+    hold_job_deadline: Seconds = 30
+    reserve_job_deadline: Seconds = 300
+    max_open_jobs: Count = 20_000
+    changes_retention: Seconds = 86_400
+    audit_key: SecretStr = SecretStr("")
+
+    # Redis
+    redis_url: str | None = None
+    redis_host: str | None = None
+    redis_port: Port = 6379
+    broker_url: str | None = None
+
+    # HTTP
+    host: str = "127.0.0.1"
+    port: Port = 3000
+    api_processes: Count | None = None
+    api_threads: Count = 16
+    request_timeout: Seconds = 10
+    connection_limit: Annotated[int, Field(ge=10, le=60_000)] = 2_000
+
+    # Workers and sweepers
+    worker_processes: Count | None = None
+    worker_threads: Count = 4
+    worker_shutdown_timeout: Seconds = 10
+    retry_min_delay: Seconds = 0.2
+    retry_max_delay: Seconds = 5
+    sweep_interval: Seconds = 1
+
+    # Logs and files
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_dir: Path = Path("logs")
+    var_dir: Path = Path("var")
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @cached_property
+    def embedded(self) -> bool:
+        """Whether no server is named, so that `up` starts one of its own."""
+        return self.redis_url is None and self.redis_host is None
+
+    @cached_property
+    def state_url(self) -> str:
+        """Where seats, jobs and events are. Raises SettingsError if no server is named."""
+        if self.redis_url is not None:
+            return self.redis_url
+        if self.redis_host is not None:
+            return f"redis://{self.redis_host}:{self.redis_port}/0"
+        raise SettingsError("REDIS_URL: is not set, nor is REDIS_HOST (only `reservation up` starts a server of its own)")
+
+    @cached_property
+    def queue_url(self) -> str:
+        """Where the queue is: BROKER_URL, or database 1 of the state's server."""
+        return self.broker_url or with_database(self.state_url, 1)
+
+    @property
+    def hold_ms(self) -> int:
+        return round(self.lock_expiration_time * 1000)
+
+    @property
+    def result_ttl_ms(self) -> int:
+        return round(self.job_result_ttl * 1000)
+
+
+def with_database(url: str, number: int) -> str:
+    """The same server's logical database `number`; a database that the URL names is replaced."""
+    parts = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
+    # Put together by hand: urlunsplit drops the empty host of unix:///path.
+    base = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme == "unix":
+        return f"{base}{parts.path}?{urlencode([*query, ('db', number)])}"
+    return f"{base}/{number}" + (f"?{urlencode(query)}" if query else "")
+
+
+def load(**overrides: Any) -> Settings:
+    """Reads the settings. Raises SettingsError naming each variable that is wrong.
+
+    Arguments:
+        overrides: values that win over the environment, by field name.
+    """
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        lines = (
+            f"{'.'.join(str(part) for part in e['loc']).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            f" (it is {str(e['input'])!r})"
+            for e in error.errors()
+        )
+        raise SettingsError("\n".join(lines)) from None
+    if not settings.embedded and settings.queue_url == settings.state_url:
+        raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")
+    return settings
+
+
+def cores() -> int:
+    """Processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
