@@ -103,9 +103,7 @@ class Events:
     def get(self, event_id: str) -> Event:
         """Reads an event. Raises NotFound, StateUnavailable."""
         try:
-            name, total, created = self._scripts.client.hmget(
-                keys.event(event_id), ["name", "totalSeats", "createdAt"]
-            )
+            name, total, created = self._scripts.client.hmget(keys.event(event_id), ["name", "totalSeats", "createdAt"])
         except redis.RedisError as error:
             raise translated(error) from error
         if name is None:

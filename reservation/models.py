@@ -51,15 +51,19 @@ UserField = Annotated[
 ]
 ShownUser = Annotated[
     str,
-    Field(description="The user, shown only to a caller who presents the same UUID; otherwise empty.", examples=[_USER]),
+    Field(
+        description="The user, shown only to a caller who presents the same UUID; otherwise empty.", examples=[_USER]
+    ),
 ]
 
 
-class _Model(BaseModel):
+class ApiModel(BaseModel):
+    """An answer. Public names are in camelCase, as they always were."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class _Request(_Model):
+class _Request(ApiModel):
     # Strict: "10", 10.5 and true are no integers. A misspelt member is an error, not ignored.
     # By alias only: `user` is no public name for `UUID`.
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False, validate_by_alias=True)
@@ -84,7 +88,7 @@ class SeatAction(_Request):
     user: UserField
 
 
-class Event(_Model):
+class Event(ApiModel):
     """An event and how many seats it has."""
 
     id: Annotated[str, Field(examples=[_EVENT])]
@@ -93,7 +97,7 @@ class Event(_Model):
     created_at: Millis
 
 
-class Seat(_Model):
+class Seat(ApiModel):
     """A seat as it is at `serverTime`."""
 
     id: Annotated[str, Field(examples=[_SEAT])]
@@ -112,7 +116,7 @@ class Seat(_Model):
         return self if self.user == user else self.model_copy(update={"user": ""})
 
 
-class FreeSeats(_Model):
+class FreeSeats(ApiModel):
     """The free seats of an event, by number."""
 
     event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
@@ -123,14 +127,14 @@ class FreeSeats(_Model):
     ] = None
 
 
-class JobData(_Model):
+class JobData(ApiModel):
     """What the job was asked to do."""
 
     seat_id: Annotated[str, Field(examples=[_SEAT])]
     user: Annotated[ShownUser, Field(alias="userUUID")] = ""
 
 
-class JobResult(_Model):
+class JobResult(ApiModel):
     """A job's verdict: it did it, or it refused and says why."""
 
     success: bool
@@ -148,7 +152,7 @@ class JobResult(_Model):
     held: Annotated[int | None, Field(description="With `limit-reached`: seats the user held.")] = None
 
 
-class Job(_Model):
+class Job(ApiModel):
     """A hold or a reservation on its way. `completed` means there is a verdict, for or against;
     `failed`, that none could be reached in time."""
 
@@ -178,7 +182,7 @@ class Job(_Model):
         return self.model_copy(update=update)
 
 
-class QueueResponse(_Model):
+class QueueResponse(ApiModel):
     """An accepted job: where it is in the queue, and where to read its outcome."""
 
     message: Annotated[str, Field(description="For people.", examples=["Your request is in the queue."])]
@@ -186,4 +190,3 @@ class QueueResponse(_Model):
     position: Annotated[int, Field(description="Rank among the event's open jobs, 0 = next.", examples=[0])]
     estimated_wait_time: Annotated[int, Field(description="Whole seconds, rounded up.", examples=[1])]
     status_endpoint: Annotated[str, Field(examples=[f"/seats/job/{_JOB}/status"])]
-

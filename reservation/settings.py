@@ -85,7 +85,9 @@ class Settings(BaseSettings):
             return self.redis_url
         if self.redis_host is not None:
             return f"redis://{self.redis_host}:{self.redis_port}/0"
-        raise SettingsError("REDIS_URL: is not set, nor is REDIS_HOST (only `reservation up` starts a server of its own)")
+        raise SettingsError(
+            "REDIS_URL: is not set, nor is REDIS_HOST (only `reservation up` starts a server of its own)"
+        )
 
     @cached_property
     def queue_url(self) -> str:

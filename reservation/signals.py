@@ -1,4 +1,6 @@
-"""Being told to stop, without a signal handler: one that takes a lock can deadlock on the next signal."""
+"""Being told to stop, in ways that cannot deadlock: a signal handler that takes a lock, as
+`threading.Event.set` does, can be interrupted by the next signal while it has it.
+"""
 
 import signal
 
@@ -14,3 +16,19 @@ def wait_for_stop() -> None:
     """Returns when the process has been sent SIGINT or SIGTERM. The next one ends it at once."""
     signal.sigwait(_STOP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
+
+
+class Flag:
+    """True once the process has been sent SIGINT or SIGTERM; for loops that look now and then."""
+
+    def __init__(self) -> None:
+        self._set = False
+        for number in _STOP:
+            signal.signal(number, self.set)
+
+    def set(self, *_: object) -> None:
+        """Sets it."""
+        self._set = True
+
+    def __bool__(self) -> bool:
+        return self._set

@@ -1,0 +1,1 @@
+"""The `reservation` command: what starts and watches the parts, and the demo."""

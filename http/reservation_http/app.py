@@ -1,0 +1,65 @@
+"""The HTTP application: what is served where."""
+
+from dataclasses import dataclass
+
+import falcon
+
+from actors.queue import Queue
+from reservation.settings import Settings
+from reservation.store import Store
+from reservation_http.lag import QueueLag
+from reservation_http.middleware import RequestLog
+from reservation_http.problems import handle_errors
+from reservation_http.resources.docs import ApiDocument, ReferencePage
+from reservation_http.resources.events import EventById, EventCreation, FreeSeatList
+from reservation_http.resources.health import Liveness, Readiness
+from reservation_http.resources.jobs import JobStatus
+from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the application needs of the rest."""
+
+    store: Store
+    queue: Queue
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Services":
+        """Builds them from settings; nothing is sent yet."""
+        store = Store.connect(settings, connections=settings.api_threads)
+        return cls(store, Queue.connect(settings, store, connections=settings.api_threads))
+
+
+def routes(services: Services) -> list[tuple[str, object]]:
+    """The API: paths and their resources."""
+    store, queue = services.store, services.queue
+    lag = QueueLag(store.fleet)
+    return [
+        ("/events/create", EventCreation(store.events)),
+        ("/events/{event_id}", EventById(store.events)),
+        ("/seats/list/{event_id}", FreeSeatList(store.events)),
+        ("/seats/get/{seat_id}", SeatById(store.seats)),
+        ("/seats/hold", SeatHold(store.seats, queue, lag)),
+        ("/seats/refresh", SeatRefresh(store.seats)),
+        ("/seats/release", SeatRelease(store.seats)),
+        ("/seats/reserve", SeatReserve(store.seats, queue, lag)),
+        ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag)),
+        ("/health/live", Liveness()),
+        ("/health/ready", Readiness(store.fleet, queue)),
+    ]
+
+
+def create_app(services: Services) -> falcon.App:
+    """The WSGI application."""
+    app = falcon.App(middleware=[RequestLog()])
+    handle_errors(app)
+    api = routes(services)
+    for path, resource in api:
+        app.add_route(path, resource)
+    document, page = ApiDocument(api), ReferencePage()
+    app.add_route("/openapi.yaml", document, suffix="yaml")
+    app.add_route("/openapi.json", document, suffix="json")
+    app.add_route("/docs", page)
+    app.add_route("/", page, suffix="root")
+    return app

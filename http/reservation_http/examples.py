@@ -1,0 +1,55 @@
+"""One example of each answer, made of the models themselves, for the OpenAPI documents."""
+
+from pydantic import BaseModel
+
+from reservation.models import Event, FreeSeats, Job, JobData, JobResult, NewEvent, QueueResponse, Seat, SeatAction
+from reservation_http.resources.health import Live, Ready
+
+_NOW = 1767225600000
+_EVENT = "k3v9x2m7qa"
+_SEAT = f"{_EVENT}-12"
+_USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
+_JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
+
+_HELD = Seat(id=_SEAT, event_id=_EVENT, user=_USER, status="On hold", expires_at=_NOW + 60_000, server_time=_NOW)
+
+EXAMPLES: dict[type[BaseModel], BaseModel] = {
+    type(example): example
+    for example in (
+        NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
+        SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
+        Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
+        _HELD,
+        FreeSeats(
+            event=_EVENT,
+            total=498,
+            seats=[Seat(id=f"{_EVENT}-{n}", event_id=_EVENT, status="Available") for n in (1, 2)],
+            next_cursor="2",
+        ),
+        QueueResponse(
+            message="Your request to hold this seat is in the queue.",
+            job_id=_JOB,
+            position=0,
+            estimated_wait_time=1,
+            status_endpoint=f"/seats/job/{_JOB}/status",
+        ),
+        Job(
+            id=_JOB,
+            type="HOLD_SEAT",
+            data=JobData(seat_id=_SEAT, user=_USER),
+            status="completed",
+            result=JobResult(success=True, message="The seat is on hold for you.", seat=_HELD),
+            created_at=_NOW - 4,
+            completed_at=_NOW - 1,
+            deadline=_NOW + 29_996,
+            server_time=_NOW,
+        ),
+        Live(),
+        Ready(status="ready", state="up", broker="up", workers=2, sweepers=1),
+    )
+}
+
+
+def example(model: type[BaseModel]) -> object:
+    """The example of a model, as JSON."""
+    return EXAMPLES[model].model_dump(mode="json", by_alias=True, exclude_none=True)

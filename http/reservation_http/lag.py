@@ -1,0 +1,33 @@
+"""The queue's lag, as the estimates use it."""
+
+import time
+
+from reservation.errors import StateUnavailable
+from reservation.fleet import Fleet
+
+#: How long a reading is used, seconds.
+_TTL_S = 1.0
+
+
+class QueueLag:
+    """How long jobs wait before a worker starts them, read at most once a second.
+
+    Arguments:
+        fleet: where workers report it.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._ms = 0
+        self._until = 0.0
+
+    def ms(self) -> int:
+        """Milliseconds; the last known figure if it cannot be read. Never raises: it is only an estimate."""
+        now = time.monotonic()
+        if now > self._until:
+            self._until = now + _TTL_S
+            try:
+                self._ms = self._fleet.load().lag_ms
+            except StateUnavailable:
+                pass
+        return self._ms

@@ -1,0 +1,42 @@
+"""Request ids and the access log."""
+
+import re
+import secrets
+import time
+from typing import Any
+
+import falcon
+import structlog
+
+log = structlog.get_logger()
+
+#: A request id that is taken over from the caller. Anything else could forge log lines.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
+
+
+class RequestLog:
+    """Gives each request an id, the caller's `X-Request-ID` if it is a sound one, and logs the
+    answer in one line. The id goes with the job into the worker's log and the change stream."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Gives the request its id."""
+        given = req.get_header("X-Request-ID")
+        request_id = given if given and _REQUEST_ID(given) else secrets.token_hex(8)
+        req.context.request_id = request_id
+        req.context.started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        resp.set_header("X-Request-ID", request_id)
+        resp.set_header("X-Content-Type-Options", "nosniff")
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
+        """Logs the answer."""
+        job_id = getattr(req.context, "job_id", None)
+        log.info(
+            "request",
+            method=req.method,
+            path=req.path,
+            status=resp.status_code,
+            ms=round((time.perf_counter() - req.context.started) * 1000, 2),
+            **({"job_id": job_id} if job_id else {}),
+        )

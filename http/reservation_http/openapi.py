@@ -1,0 +1,323 @@
+"""The OpenAPI documents, made from what the resources validate with and say of themselves.
+
+`operation` puts a description on a responder; `document` collects them with apispec. Nothing is
+written twice: schemas come from the pydantic models, problems from `problems.KINDS`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from apispec import APISpec, BasePlugin
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+import reservation
+from reservation.models import ApiModel, Millis
+from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
+
+Responder = TypeVar("Responder", bound=Callable[..., None])
+
+#: What every operation may answer, and what one with a body may.
+_ALWAYS = ("internal-error",)
+_WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type", "invalid-request")
+_METHODS = ("get", "post")
+
+#: What the statuses mean here. Not http.HTTPStatus: its phrases differ between versions of Python.
+_DONE = {200: "OK", 201: "Created", 202: "In the queue", 204: "Done", 304: "Unchanged", 503: "Unavailable"}
+_REFUSED = {
+    400: "The request cannot be read",
+    403: "Not the holder",
+    404: "Not found",
+    409: "The seat is in a state that forbids it, or the limit is reached",
+    413: "The body is too large",
+    415: "The body is not sent as JSON",
+    422: "The request is not valid",
+    500: "Internal error",
+    503: "Temporarily unavailable",
+}
+
+_TAGS = {
+    "events": "What is sold.",
+    "seats": "Hold, refresh, release, reserve. Holds and reservations are jobs.",
+    "jobs": "How a hold or a reservation ended.",
+    "health": "For balancers and orchestrators.",
+}
+_ABOUT = """\
+Holds and reserves numbered seats, and never sells one twice.
+
+Create an event, list what is free, put a seat on hold for a limited time, and turn the hold into a
+reservation. Holds and reservations are jobs: the answer is `202` with a job to read. Times are epoch
+milliseconds. Errors are `application/problem+json` (RFC 9457): programs go by `type`, and by
+`retryable` where sending the same again may help."""
+
+
+class Problem(ApiModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(description="Stable name of the kind of problem.", examples=["/problems/seat-held"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="For people.")]
+    retryable: Annotated[bool, Field(description="Whether the same request may succeed later.")]
+    current_status: Annotated[str | None, Field(description="The seat's status, where that decided.")] = None
+    limit: Annotated[int | None, Field(description="The limit that was reached.")] = None
+    held: Annotated[int | None, Field(description="Seats you hold.")] = None
+    reserving_until: Millis | None = None
+    errors: Annotated[
+        list[dict[str, str]] | None, Field(description="`field` and `message` for each thing that is not valid.")
+    ] = None
+    job_id: Annotated[str | None, Field(description="The job that may have been accepted all the same.")] = None
+    status_endpoint: Annotated[str | None, Field(description="Where that job is read.")] = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a responder says of itself; see `operation`."""
+
+    id: str
+    summary: str
+    description: str
+    tag: str
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    user_header: bool = False
+    answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
+    headers: dict[int, dict[str, str]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def kinds(self) -> list[Kind]:
+        """Every problem this operation may answer with."""
+        slugs = {*self.problems, *_ALWAYS, *(_WITH_BODY if self.body else ())}
+        return [kind for kind in KINDS.values() if kind.slug in slugs]
+
+    def models(self) -> Iterable[tuple[type[BaseModel], JsonSchemaMode]]:
+        """The models it takes and gives."""
+        if self.body:
+            yield self.body, "validation"
+        for model in self.answers.values():
+            if model:
+                yield model, "serialization"
+
+
+def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Responder], Responder]:
+    """Describes a responder; its docstring is the description.
+
+    Arguments:
+        operation_id: the name generated clients give it.
+        summary: what it does, in a line.
+        rest: the other fields of `Operation`: tag, body and query models, whether it reads
+            `X-User-UUID`, answers and headers by status, slugs of its own problems.
+    """
+
+    def describe(responder: Responder) -> Responder:
+        description = inspect.cleandoc(responder.__doc__ or "").replace("\n", " ")
+        responder.operation = Operation(operation_id, summary, description, **rest)  # type: ignore[attr-defined]  # functions take attributes
+        return responder
+
+    return describe
+
+
+class _Schemas(GenerateJsonSchema):
+    """JSON schemas as an OpenAPI document wants them: members without a value are left out of
+    answers, so `null` is no value of theirs."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", ...) is None:
+            del json_schema["default"]
+        return json_schema
+
+
+class _Schemas30(_Schemas):
+    """The same in the dialect of OpenAPI 3.0 (JSON Schema draft wright-00): one `example`, no `const`."""
+
+    def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        return _to_30(super().generate(schema, mode))
+
+    def generate_definitions(self, inputs: Sequence[Any]) -> Any:
+        refs, definitions = super().generate_definitions(inputs)
+        return refs, {name: _to_30(schema) for name, schema in definitions.items()}
+
+
+def _to_30(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_to_30(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # Where properties are listed, names are not keywords.
+    changed = {
+        name: {k: _to_30(v) for k, v in value.items()} if name == "properties" else _to_30(value)
+        for name, value in schema.items()
+    }
+    if "const" in changed:
+        changed["enum"] = [changed.pop("const")]
+    if isinstance(changed.get("examples"), list):
+        changed["example"] = changed.pop("examples")[0]
+    return changed
+
+
+class _Resources(BasePlugin):
+    """Lets apispec read operations off Falcon resources."""
+
+    def operation_helper(
+        self, path: str | None = None, operations: dict[str, Any] | None = None, *, resource: Any = None, **_: Any
+    ) -> None:
+        """Describes the path's operations from its resource."""
+        if operations is None or path is None:
+            raise ValueError("apispec gave no path")
+        for method in _METHODS:
+            described: Operation | None = getattr(getattr(resource, f"on_{method}", None), "operation", None)
+            if described is not None:
+                operations[method] = _describe(described, path)
+
+
+def _describe(op: Operation, path: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": op.id,
+        "summary": op.summary,
+        "description": op.description,
+        "tags": [op.tag],
+        "parameters": [*_path_parameters(path), *_query_parameters(op.query)],
+        "responses": {**_answers(op), **_problems(op)},
+    }
+    if op.user_header:
+        described["parameters"].append(
+            {
+                "name": "X-User-UUID",
+                "in": "header",
+                "schema": {"type": "string", "format": "uuid"},
+                "description": "You. UUIDs in the answer are shown if they are this one.",
+            }
+        )
+    if op.body:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": _content(op.body)},
+        }
+    return described
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    from reservation_http.examples import example
+
+    return {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "example": example(model)}
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
+    if model is None:
+        return []
+    properties = model.model_json_schema(schema_generator=_Schemas)["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": schema["description"],
+            "schema": {k: v for k, v in schema.items() if k not in ("title", "description")},
+        }
+        for name, schema in properties.items()
+    ]
+
+
+def _answers(op: Operation) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for status, model in op.answers.items():
+        text = {name: {"description": about, "schema": {"type": "string"}} for name, about in _headers(op, status)}
+        answers[str(status)] = {"description": _DONE[status], "headers": text}
+        if model:
+            answers[str(status)]["content"] = {"application/json": _content(model)}
+    return answers
+
+
+def _headers(op: Operation, status: int) -> list[tuple[str, str]]:
+    return [("X-Request-ID", "Names this request in the logs."), *op.headers.get(status, {}).items()]
+
+
+def _problems(op: Operation) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for kind in op.kinds():
+        answer = answers.setdefault(
+            str(kind.status),
+            {
+                "description": _REFUSED[kind.status],
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        answer["content"][MEDIA_TYPE]["examples"][kind.slug] = {
+            "summary": kind.title,
+            "value": body(kind.slug, kind.detail, kind.example, retryable=kind.retryable),
+        }
+        if kind.status == 503:
+            answer["headers"] = {
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+            }
+    return answers
+
+
+def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0") -> APISpec:
+    """The document of a service.
+
+    Arguments:
+        routes: paths and their resources; those that describe no operation are left out.
+        version: of OpenAPI: 3.1.0 or 3.0.3.
+    """
+    spec = APISpec(
+        title="Seat reservation",
+        version=reservation.__version__,
+        openapi_version=version,
+        plugins=[_Resources()],
+        info={"description": _ABOUT},
+        tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
+        servers=[{"url": "/"}],
+    )
+    described = [(path, resource) for path, resource in routes if any(_operations(resource))]
+    wanted = dict.fromkeys(pair for _, resource in described for op in _operations(resource) for pair in op.models())
+    generator = _Schemas30 if version.startswith("3.0") else _Schemas
+    _, schemas = models_json_schema(
+        [*wanted, (Problem, "serialization")],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=generator,
+    )
+    for name, schema in schemas["$defs"].items():
+        spec.components.schema(name, schema)
+    for path, resource in described:
+        spec.path(path=path, resource=resource)
+    return spec
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style throughout: text of several lines as it is, and nothing by reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def to_yaml(spec: APISpec) -> str:
+    """A document as YAML, in the order it was made."""
+    return yaml.dump(spec.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _operations(resource: object) -> Iterable[Operation]:
+    for method in _METHODS:
+        op = getattr(getattr(resource, f"on_{method}", None), "operation", None)
+        if op is not None:
+            yield op

@@ -1,0 +1,72 @@
+"""Health: for balancers, orchestrators and people."""
+
+from typing import Annotated, Literal
+
+import falcon
+from pydantic import Field
+
+from actors.queue import Queue
+from reservation.errors import StateUnavailable
+from reservation.fleet import Fleet
+from reservation.models import ApiModel
+from reservation_http.exchange import write
+from reservation_http.openapi import operation
+
+
+class Live(ApiModel):
+    """The process answers."""
+
+    status: Literal["live"] = "live"
+
+
+class Ready(ApiModel):
+    """What this process can reach."""
+
+    status: Annotated[
+        Literal["ready", "degraded", "unavailable"],
+        Field(description="`degraded`: requests are taken, but something that carries them out is missing."),
+    ]
+    state: Literal["up", "down"]
+    broker: Literal["up", "down"]
+    workers: Annotated[int, Field(description="Live worker processes.", examples=[2])]
+    sweepers: Annotated[int, Field(description="Live sweeper processes.", examples=[1])]
+
+
+class Liveness:
+    """`/health/live`."""
+
+    @operation("isLive", "Whether this process answers", tag="health", answers={200: Live})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Depends on nothing else: if this fails, the process needs a restart."""
+        write(resp, Live())
+
+
+class Readiness:
+    """`/health/ready`."""
+
+    def __init__(self, fleet: Fleet, queue: Queue) -> None:
+        self._fleet = fleet
+        self._queue = queue
+
+    @operation("isReady", "What this process can reach", tag="health", answers={200: Ready, 503: Ready})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 while seats can be read and requests taken. A missing queue, worker or sweeper is shown
+        as `degraded`, with 200: a balancer would otherwise drop every API process at once."""
+        broker = "up" if self._queue.reachable() else "down"
+        try:
+            load = self._fleet.load()
+        except StateUnavailable as error:
+            write(resp, Ready(status="unavailable", state="down", broker=broker, workers=0, sweepers=0), 503)
+            resp.set_header("Retry-After", str(error.retry_after_s))
+            return
+        whole = broker == "up" and load.workers and load.sweepers
+        write(
+            resp,
+            Ready(
+                status="ready" if whole else "degraded",
+                state="up",
+                broker=broker,
+                workers=load.workers,
+                sweepers=load.sweepers,
+            ),
+        )

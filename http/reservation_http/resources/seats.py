@@ -1,0 +1,146 @@
+"""Seats: reading, holding, refreshing, releasing, reserving."""
+
+import falcon
+
+from actors.queue import Queue
+from reservation.ids import JobId, SeatId
+from reservation.jobs import estimate_s
+from reservation.models import JobType, QueueResponse, Seat, SeatAction
+from reservation.seats import Accepted, Seats
+from reservation_http.exchange import caller, path_id, private, read_body, write
+from reservation_http.lag import QueueLag
+from reservation_http.openapi import operation
+
+
+class SeatById:
+    """`/seats/get/{seat_id}`."""
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+
+    @operation(
+        "getSeat",
+        "Read a seat",
+        tag="seats",
+        user_header=True,
+        answers={200: Seat},
+        problems=("not-found", "invalid-request", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, seat_id: str) -> None:
+        """As it is now. `UUID` is shown to its holder only, who sends it as `X-User-UUID`."""
+        user = caller(req)
+        seat = self._seats.get(path_id(SeatId.parse, seat_id))
+        private(resp)
+        write(resp, seat.shown_to(user))
+
+
+class Acceptance:
+    """What the two POSTs share that answer with a job."""
+
+    def __init__(self, seats: Seats, queue: Queue, lag: QueueLag) -> None:
+        self._seats = seats
+        self._queue = queue
+        self._lag = lag
+
+    def _answer(
+        self, req: falcon.Request, resp: falcon.Response, accepted: Accepted, job_type: JobType, message: str
+    ) -> None:
+        """Sends the message and answers 202. The ledger has the job: a queue that cannot be reached
+        only delays it."""
+        self._queue.send_job(accepted.job_id, job_type, req.context.request_id)
+        req.context.job_id = accepted.job_id
+        status_endpoint = f"/seats/job/{accepted.job_id}/status"
+        queued = QueueResponse(
+            message=message,
+            job_id=accepted.job_id,
+            position=accepted.rank,
+            estimated_wait_time=estimate_s(accepted.rank, accepted.pace_us, self._lag.ms()),
+            status_endpoint=status_endpoint,
+        )
+        write(resp, queued, 202)
+        resp.location = status_endpoint
+
+
+class SeatHold(Acceptance):
+    """`/seats/hold`."""
+
+    @operation(
+        "holdSeat",
+        "Hold a seat for a limited time",
+        tag="seats",
+        body=SeatAction,
+        answers={202: QueueResponse},
+        headers={202: {"Location": "Where the job is read."}},
+        problems=("not-found", "seat-held", "seat-reserved", "limit-reached", "queue-full", "state-unavailable"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answers with a job; its verdict says whether you hold the seat. A refusal that is certain
+        already comes at once. Holding a seat that you hold succeeds and leaves its expiry."""
+        action = read_body(req, SeatAction)
+        seat_id = SeatId.parse(action.id)
+        accepted = self._seats.accept_hold(seat_id, action.user, JobId.new(seat_id.event), req.context.request_id)
+        self._answer(req, resp, accepted, "HOLD_SEAT", "Your request to hold this seat is in the queue.")
+
+
+class SeatReserve(Acceptance):
+    """`/seats/reserve`."""
+
+    @operation(
+        "reserveSeat",
+        "Reserve a seat that you hold",
+        tag="seats",
+        body=SeatAction,
+        answers={202: QueueResponse},
+        headers={202: {"Location": "Where the job is read."}},
+        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "state-unavailable"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answers with a job. From here on your hold lasts until that job's verdict, so waiting in the
+        queue cannot lose the seat; asking again meanwhile answers with the same job."""
+        action = read_body(req, SeatAction)
+        seat_id = SeatId.parse(action.id)
+        accepted = self._seats.accept_reserve(seat_id, action.user, JobId.new(seat_id.event), req.context.request_id)
+        self._answer(req, resp, accepted, "RESERVE_SEAT", "Your request to reserve this seat is in the queue.")
+
+
+class SeatRefresh:
+    """`/seats/refresh`."""
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+
+    @operation(
+        "refreshHold",
+        "Let your hold run its full length again",
+        tag="seats",
+        body=SeatAction,
+        answers={200: Seat},
+        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "reserve-pending", "state-unavailable"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answers with the new `expiresAt`."""
+        action = read_body(req, SeatAction)
+        seat = self._seats.refresh(SeatId.parse(action.id), action.user, req.context.request_id)
+        private(resp)
+        write(resp, seat)
+
+
+class SeatRelease:
+    """`/seats/release`."""
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+
+    @operation(
+        "releaseHold",
+        "Give a hold back",
+        tag="seats",
+        body=SeatAction,
+        answers={204: None},
+        problems=("not-found", "not-holder", "seat-reserved", "reserve-pending", "state-unavailable"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The seat is free when this answers. Safe to repeat: releasing a free seat succeeds."""
+        action = read_body(req, SeatAction)
+        self._seats.release(SeatId.parse(action.id), action.user, req.context.request_id)
+        resp.status = 204

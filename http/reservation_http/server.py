@@ -1,0 +1,103 @@
+"""Serves the application on Waitress: hardened, and stopped without dropping a request."""
+
+import socket
+import sys
+import time
+
+import structlog
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import create_server
+
+from reservation import lifeline, signals
+from reservation.settings import Settings
+from reservation_http.app import Services, create_app
+
+log = structlog.get_logger()
+
+#: Largest body that is received at all, bytes (exclusive). What may be larger than a valid body is
+#: answered with a problem by the application; beyond this Waitress itself answers 413.
+_MAX_RECEIVED = 65_537
+#: Longest head of a request, bytes.
+_MAX_HEADER = 8_192
+#: How long a connection may be idle, seconds.
+_IDLE_S = 10
+#: How long requests that are under way may take after SIGTERM, seconds.
+_DRAIN_S = 10
+#: How long a thread may keep the interpreter while another waits, seconds. The default of 5 ms took
+#: four threads from 3,500 to 1,400 requests a second (docs/performance.md).
+_SWITCH_INTERVAL_S = 0.0001
+
+
+class _TimedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
+    """Knows when its request began to arrive."""
+
+    def __init__(self, adjustments: object) -> None:
+        super().__init__(adjustments)
+        self.began = time.time()
+
+
+class _TimedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
+    parser_class = _TimedParser
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; processes that inherit it share its connections. Raises OSError."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+
+
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Serves until SIGTERM or SIGINT; then finishes the requests that have begun.
+
+    Arguments:
+        listener: a listening socket, which is closed in the end.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    channels: dict[int, wasyncore.dispatcher] = {}
+    server = create_server(
+        create_app(Services.connect(settings)),
+        map=channels,
+        sockets=[listener],
+        threads=settings.api_threads,
+        connection_limit=settings.connection_limit,
+        asyncore_use_poll=True,  # select() ends at 1,024 descriptors
+        channel_timeout=_IDLE_S,
+        cleanup_interval=1,
+        channel_request_lookahead=0,
+        max_request_header_size=_MAX_HEADER,
+        max_request_body_size=_MAX_RECEIVED,
+        expose_tracebacks=False,
+        ident=None,
+    )
+    server.channel_class = _TimedChannel
+    stop = signals.Flag()
+    lifeline.watch(stop.set)
+    log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
+    while not stop:
+        wasyncore.loop(timeout=0.25, map=channels, use_poll=True, count=1)
+        _drop_slow(server, settings.request_timeout)
+    _drain(server, channels)
+    log.info("stopped serving")
+
+
+def _drop_slow(server: object, timeout_s: float) -> None:
+    """Closes connections whose request has been arriving for too long. Waitress's own timeout starts
+    anew with each byte, so a hundred clients that drip could occupy it for ever."""
+    before = time.time() - timeout_s
+    for channel in server.active_channels.values():  # type: ignore[attr-defined]
+        request = channel.request
+        if request is not None and request.began < before:
+            channel.will_close = True
+
+
+def _drain(server: object, channels: dict[int, wasyncore.dispatcher]) -> None:
+    """Takes no more connections and waits for the answers that are owed."""
+    server.accepting = False  # type: ignore[attr-defined]
+    server.socket.close()  # type: ignore[attr-defined]
+    channels.pop(server._fileno, None)  # type: ignore[attr-defined]  # noqa: SLF001 - as dispatcher.close() does
+    until = time.monotonic() + _DRAIN_S
+    active = server.active_channels  # type: ignore[attr-defined]
+    while time.monotonic() < until and any(c.requests or c.total_outbufs_len for c in active.values()):
+        wasyncore.loop(timeout=0.05, map=channels, use_poll=True, count=1)
+    server.task_dispatcher.shutdown()  # type: ignore[attr-defined]

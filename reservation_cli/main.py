@@ -1,0 +1,148 @@
+"""The `reservation` command."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import reservation
+from reservation import logs, settings
+from reservation.settings import Settings, SettingsError
+
+
+def _load(**overrides: Any) -> Settings:
+    try:
+        return settings.load(**{name: value for name, value in overrides.items() if value is not None})
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _require_redis(loaded: Settings) -> None:
+    try:
+        _ = loaded.state_url
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(reservation.__version__)
+def cli() -> None:
+    """Holds and reserves seats for events, and never sells a seat twice.
+
+    Settings come from the environment and .env; .env.example describes them.
+    """
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the API [PORT, 3000].")
+def up(port: int | None) -> None:
+    """Run everything: Redis (its own, unless REDIS_URL is set), API, workers, sweeper."""
+    from reservation_cli.up import StartError, run
+
+    loaded = _load(port=port)
+    logs.configure(loaded, "up")
+    try:
+        run(loaded)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command()
+@click.option("--processes", type=click.IntRange(1), help="Processes that share the port [API_PROCESSES, 1].")
+@click.option("--fd", type=int, hidden=True, help="A listening socket to serve on.")
+def api(processes: int | None, fd: int | None) -> None:
+    """Serve HTTP."""
+    from reservation_cli.supervisor import Child, command, run_all
+    from reservation_http import server
+
+    loaded = _load(api_processes=processes)
+    _require_redis(loaded)
+    logs.configure(loaded, "api")
+    if fd is not None:
+        server.run(loaded, socket.socket(fileno=fd))
+        return
+    try:
+        listener = server.listen(loaded.host, loaded.port)
+    except OSError as error:
+        raise click.ClickException(f"PORT: cannot listen on {loaded.host}:{loaded.port}: {error.strerror}") from None
+    count = loaded.api_processes or 1
+    if count == 1:
+        server.run(loaded, listener)
+        return
+    inherited = listener.fileno()
+    children = [
+        Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited]) for n in range(1, count + 1)
+    ]
+    run_all(children, loaded.worker_shutdown_timeout)
+
+
+@cli.command()
+@click.option("--processes", type=click.IntRange(1), help="Worker processes [WORKER_PROCESSES, 1].")
+@click.option("--threads", type=click.IntRange(1), help="Threads of each [WORKER_THREADS, 4].")
+def worker(processes: int | None, threads: int | None) -> None:
+    """Carry out jobs."""
+    from actors import worker as workers
+    from reservation_cli.supervisor import Child, command, run_all
+
+    loaded = _load(worker_processes=processes, worker_threads=threads)
+    _require_redis(loaded)
+    logs.configure(loaded, "worker")
+    count = loaded.worker_processes or 1
+    if count == 1:
+        workers.run(loaded)
+        return
+    one = command("worker", "--processes", "1", "--threads", str(loaded.worker_threads))
+    run_all([Child(f"worker-{n}", one) for n in range(1, count + 1)], loaded.worker_shutdown_timeout)
+
+
+@cli.command()
+def sweeper() -> None:
+    """Free seats whose hold is over and end jobs that got lost. Several may run."""
+    from actors import sweeper as sweepers
+
+    loaded = _load()
+    _require_redis(loaded)
+    logs.configure(loaded, "sweeper")
+    sweepers.run(loaded)
+
+
+@cli.command()
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("spec"),
+    show_default=True,
+    help="Where to write.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is not what it would be.")
+def spec(directory: Path, check: bool) -> None:
+    """Write the OpenAPI documents."""
+    from reservation_cli.spec import documents
+
+    stale = []
+    for name, text in documents().items():
+        path = directory / name
+        if check:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                stale.append(str(path))
+            continue
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {path}")
+    if stale:
+        raise click.ClickException(f"{', '.join(stale)}: out of date; run `make spec`")
+
+
+@cli.command()
+@click.option("--url", default=None, help="The service [http://HOST:PORT].")
+@click.option("--seats", type=click.IntRange(10, 10_000), default=500, show_default=True)
+@click.option("--buyers", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--seed", type=int, default=None, help="Makes the buyers' choices repeatable.")
+def demo(url: str | None, seats: int, buyers: int, seed: int | None) -> None:
+    """Run an on-sale against a running service, and audit it."""
+    from reservation_cli.demo import run
+
+    loaded = _load()
+    sys.exit(run(url or f"http://{loaded.host}:{loaded.port}", seats, buyers, seed))

@@ -1,0 +1,141 @@
+"""Runs several processes as one: starts them, restarts those that die, stops them together."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from reservation import lifeline, signals
+
+log = structlog.get_logger()
+
+#: Time before a process that died is started again, seconds: doubling from the first to the last,
+#: and back to the first once it has run for that long.
+_RESTART_S, _RESTART_MAX_S = 0.2, 5.0
+#: How often the processes are looked at, seconds.
+_LOOK_S = 0.1
+
+
+@dataclass
+class Child:
+    """A process that is to run.
+
+    Attributes:
+        name: what messages call it.
+        command: its command line.
+        log_file: where its output goes; None leaves it on this process's.
+        env: variables on top of this process's.
+        pass_fds: descriptors it inherits.
+    """
+
+    name: str
+    command: list[str]
+    log_file: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    pass_fds: Sequence[int] = ()
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    started: float = field(default=0.0, init=False)
+    backoff_s: float = field(default=_RESTART_S, init=False)
+    start_at: float = field(default=0.0, init=False)
+
+    def start(self) -> None:
+        """Starts it. In a session of its own: a Ctrl-C in the terminal is for the parent alone."""
+        output = None
+        if self.log_file is not None:
+            self.log_file.parent.mkdir(parents=True, exist_ok=True)
+            output = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self.process = lifeline.spawn(
+                self.command,
+                env=self.env,
+                stdout=output,
+                stderr=subprocess.STDOUT if output is not None else None,
+                pass_fds=self.pass_fds,
+                start_new_session=True,
+            )
+        finally:
+            if output is not None:
+                os.close(output)
+        self.started = time.monotonic()
+
+    def look(self) -> None:
+        """Notes its death, and starts it again when it is time to."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self.start()
+                log.info("restarted", child=self.name, pid=self.process.pid if self.process else None)
+        elif self.process.poll() is not None:
+            if now - self.started > _RESTART_MAX_S:
+                self.backoff_s = _RESTART_S
+            log.warning("died", child=self.name, status=self.process.returncode, restart_in_s=self.backoff_s)
+            self.start_at = now + self.backoff_s
+            self.backoff_s = min(2 * self.backoff_s, _RESTART_MAX_S)
+            self.process = None
+
+
+class Supervisor:
+    """Looks after groups of processes from one thread.
+
+    Arguments:
+        stop_timeout_s: how long a group may take to stop before it is killed.
+    """
+
+    def __init__(self, stop_timeout_s: float) -> None:
+        self._groups: list[list[Child]] = []
+        self._stop_timeout_s = stop_timeout_s
+
+    def start(self, *children: Child) -> None:
+        """Starts a group and looks after it from now on."""
+        self._groups.append(list(children))
+        for child in children:
+            child.start()
+
+    def dead(self) -> Child | None:
+        """A process that has ended, if there is one."""
+        return next((c for group in self._groups for c in group if c.process and c.process.poll() is not None), None)
+
+    def run(self, stop: signals.Flag) -> None:
+        """Keeps them running until told to stop."""
+        while not stop:
+            for group in self._groups:
+                for child in group:
+                    child.look()
+            time.sleep(_LOOK_S)
+
+    def stop(self) -> None:
+        """Stops group after group, the last started first: what others depend on goes last."""
+        while self._groups:
+            running = [child.process for child in self._groups.pop() if child.process is not None]
+            for process in running:
+                process.terminate()
+            until = time.monotonic() + self._stop_timeout_s
+            for process in running:
+                try:
+                    process.wait(timeout=max(0.1, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    log.warning("killed, because it did not stop", pid=process.pid)
+                    process.kill()
+                    process.wait()
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of one of our own processes."""
+    return [sys.executable, "-m", "reservation_cli", *arguments]
+
+
+def run_all(children: Sequence[Child], stop_timeout_s: float) -> None:
+    """Runs processes until SIGTERM, SIGINT or the parent's end."""
+    flag = signals.Flag()
+    lifeline.watch(flag.set)
+    supervisor = Supervisor(stop_timeout_s)
+    try:
+        supervisor.start(*children)
+        supervisor.run(flag)
+    finally:
+        supervisor.stop()

@@ -1,0 +1,171 @@
+"""`reservation up`: the whole service in one terminal."""
+
+import time
+from pathlib import Path
+
+import click
+import redis
+
+from reservation import embedded, lifeline, signals
+from reservation.clients import connect
+from reservation.embedded import EmbeddedError
+from reservation.errors import StateUnavailable
+from reservation.settings import Settings, cores
+from reservation.store import Store
+from reservation_cli.supervisor import Child, Supervisor, command
+from reservation_http.server import listen
+
+#: How long the parts may take until all of them answer, seconds. A large append-only file is loaded
+#: in this time too.
+_READY_S = 60
+#: What a part may take to stop beyond what a worker is given, seconds.
+_STOP_SLACK_S = 3
+#: Processes for the API and the workers: by processor, at most so many.
+_MOST_API, _MOST_WORKERS = 4, 8
+
+
+class StartError(Exception):
+    """Raised when a part does not start. Its text says which, and why."""
+
+
+def run(settings: Settings) -> None:
+    """Starts every part, waits until the service is ready, and keeps it so until SIGTERM, SIGINT or
+    the parent's end. Raises StartError."""
+    stop = signals.Flag()
+    lifeline.watch(stop.set)
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        raise StartError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    supervisor = Supervisor(settings.worker_shutdown_timeout + _STOP_SLACK_S)
+    try:
+        if settings.embedded:
+            settings = _start_redis(settings, supervisor)
+        else:
+            _check_redis(settings)
+        children = _children(settings, listener.fileno())
+        supervisor.start(*children["worker"], *children["sweeper"])
+        supervisor.start(*children["api"])
+        if _wait_until_ready(settings, supervisor, children, stop):
+            _announce(settings, children)
+            supervisor.run(stop)
+        click.echo("stopping …")
+    finally:
+        listener.close()
+        supervisor.stop()
+    click.echo("stopped")
+
+
+def _start_redis(settings: Settings, supervisor: Supervisor) -> Settings:
+    data_dir = settings.var_dir / "redis"
+    log_file = settings.log_dir / "redis.log"
+    child = Child("redis", embedded.keeper_command(data_dir), log_file)
+    supervisor.start(child)
+    if child.process is None:
+        raise AssertionError("a child that was started has a process")
+    try:
+        embedded.wait_until_ready(embedded.url(data_dir), child.process, _READY_S)
+    except EmbeddedError as error:
+        raise StartError(f"{error}\n{_tail(log_file)}") from None
+    return settings.model_copy(update={"redis_url": embedded.url(data_dir), "broker_url": embedded.url(data_dir, 1)})
+
+
+def _check_redis(settings: Settings) -> None:
+    for name, url in (("REDIS_URL", settings.state_url), ("BROKER_URL", settings.queue_url)):
+        try:
+            connect(url, connections=1).ping()
+        except redis.RedisError as error:
+            raise StartError(f"{name}: {error}") from None
+
+
+def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:
+    count = {
+        "api": settings.api_processes or max(1, min(cores() // 2, _MOST_API)),
+        "worker": settings.worker_processes or min(cores(), _MOST_WORKERS),
+        "sweeper": 1,
+    }
+    arguments = {"api": ("--fd", str(fd)), "worker": ("--processes", "1"), "sweeper": ()}
+    files = {"api": "server.log", "worker": "worker.log", "sweeper": "sweeper.log"}
+    env = {
+        "REDIS_URL": settings.state_url,
+        "BROKER_URL": settings.queue_url,
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "LOG_FORMAT": "json",
+    }
+    return {
+        role: [
+            Child(
+                f"{role}-{number}",
+                command(role, *arguments[role]),
+                settings.log_dir / files[role],
+                env,
+                pass_fds=[fd] if role == "api" else [],
+            )
+            for number in range(1, count[role] + 1)
+        ]
+        for role in count
+    }
+
+
+def _wait_until_ready(
+    settings: Settings, supervisor: Supervisor, children: dict[str, list[Child]], stop: signals.Flag
+) -> bool:
+    """Waits for every process; returns False if told to stop meanwhile."""
+    store = Store.connect(settings, connections=1)
+    until = time.monotonic() + _READY_S
+    while not stop:
+        if child := supervisor.dead():
+            raise StartError(f"{child.name} ended while starting\n{_tail(child.log_file)}")
+        try:
+            load = store.fleet.load()
+            if load.workers >= len(children["worker"]) and load.sweepers and _answers(settings):
+                return True
+        except StateUnavailable:
+            pass
+        if time.monotonic() > until:
+            raise StartError(f"not ready after {_READY_S} s; see {settings.log_dir}/")
+        time.sleep(0.05)
+    return False
+
+
+def _answers(settings: Settings) -> bool:
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{_base(settings)}/health/ready", timeout=2) as answer:  # noqa: S310 - our own URL
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _base(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - what to connect to, not to bind
+    return f"http://{host}:{settings.port}"
+
+
+def _tail(log_file: Path | None, lines: int = 8) -> str:
+    if log_file is None or not log_file.is_file():
+        return ""
+    return "\n".join(log_file.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
+    base = _base(settings)
+    parts = ", ".join(f"{len(group)} {role}" for role, group in children.items())
+    click.echo(
+        f"""
+Ready: {parts} on {settings.state_url}
+
+  API        {base}
+  Try it     {base}/docs
+  OpenAPI    {base}/openapi.yaml
+  Health     {base}/health/ready
+  Logs       {settings.log_dir}/server.log, worker.log, sweeper.log
+
+  curl -s {base}/events/create -H 'Content-Type: application/json' -d '{{"name": "Opening night", "totalSeats": 100}}'
+  make demo      (an on-sale: 1,000 buyers for 500 seats)
+
+Ctrl-C stops it.
+"""
+    )
