@@ -47,7 +47,7 @@ class ReservationBroker(RedisBroker):
         self._ahead_ms = 0
         self._ahead_until = 0.0
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> WakingConsumer:  # noqa: ARG002 - Dramatiq's signature; ours waits BLOCK_S
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> WakingConsumer:
         """A consumer of a queue. Dramatiq's prefetch counts for delayed messages only."""
         delayed = queue_name in self.delay_queues
         return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch)

@@ -22,9 +22,10 @@ class LedgerBackend(ResultBackend):
         store: where the ledger is.
     """
 
+    # Not _store: that is a method of ResultBackend.
     def __init__(self, store: Store) -> None:
         super().__init__(namespace="job")
-        self._store = store
+        self._domain = store
 
     def build_message_key(self, message: Message[Any]) -> str:
         """The job's id: the actors' one argument."""
@@ -32,7 +33,7 @@ class LedgerBackend(ResultBackend):
 
     def _get(self, message_key: str) -> Any:
         try:
-            job = self._store.jobs.read(JobId.parse(message_key))
+            job = self._domain.jobs.read(JobId.parse(message_key))
         except NotFound:
             return Missing
         if job.result is None:
@@ -43,14 +44,14 @@ class LedgerBackend(ResultBackend):
         """Results are JobResult already."""
         return res
 
-    def store_result(self, message: Message[Any], result: Any, ttl: int) -> None:  # noqa: ARG002 - Dramatiq's signature
+    def store_result(self, message: Message[Any], result: Any, ttl: int) -> None:
         """Does nothing: the script that reached the verdict stored it."""
 
-    def store_exception(self, message: Message[Any], exception: Exception, ttl: int) -> None:  # noqa: ARG002 - Dramatiq's signature
+    def store_exception(self, message: Message[Any], exception: Exception, ttl: int) -> None:
         """Fails the job, unless it has ended. Raises StateUnavailable; the deadline then ends it."""
         job_id = JobId.parse(self.build_message_key(message))
         try:
-            task = self._store.jobs.task(job_id)
+            task = self._domain.jobs.task(job_id)
         except NotFound:
             return
-        self._store.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)
+        self._domain.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)

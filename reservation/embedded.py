@@ -101,7 +101,7 @@ class EmbeddedRedis:
         """Stops the server as it would be in a shutdown: what it was told is on disk."""
         if self._keeper is not None:
             self._keeper.terminate()
-            self._keeper.wait()
+            self._keeper.communicate()
             self._keeper = None
 
     def __enter__(self) -> "EmbeddedRedis":
@@ -119,13 +119,14 @@ def wait_until_ready(server_url: str, keeper: "subprocess.Popen[bytes]", timeout
     while True:
         try:
             client.ping()
-            return
         except redis.RedisError as error:
             if keeper.poll() is not None:
                 raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}") from None
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the embedded Redis did not answer in {timeout_s:g} s: {error}") from None
             time.sleep(0.02)
+        else:
+            return
         finally:
             client.close()
 
@@ -146,7 +147,7 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"another server is using {data_dir}", file=sys.stderr)
+        sys.stderr.write(f"another server is using {data_dir}\n")
         return 3
     command = [
         binary(),

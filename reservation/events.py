@@ -1,12 +1,11 @@
 """Events: creating them whole, reading them, and listing their free seats."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import redis
 
 from reservation import keys
-from reservation.clients import translated
 from reservation.codes import Code
 from reservation.errors import refusal
 from reservation.ids import SeatId, new_event_id
@@ -102,10 +101,9 @@ class Events:
 
     def get(self, event_id: str) -> Event:
         """Reads an event. Raises NotFound, StateUnavailable."""
-        try:
-            name, total, created = self._scripts.client.hmget(keys.event(event_id), ["name", "totalSeats", "createdAt"])
-        except redis.RedisError as error:
-            raise translated(error) from error
+        name, total, created = self._scripts.call(
+            lambda r: r.hmget(keys.event(event_id), ["name", "totalSeats", "createdAt"])
+        )
         if name is None:
             raise refusal(Code.EVENT_UNKNOWN)
         return Event(id=event_id, name=name, total_seats=int(total), created_at=int(created))
@@ -134,17 +132,11 @@ class Events:
 
     def active(self) -> list[str]:
         """Events that may have open jobs or holds. Raises StateUnavailable."""
-        try:
-            return list(self._scripts.client.zrange(keys.ACTIVE, 0, -1))
-        except redis.RedisError as error:
-            raise translated(error) from error
+        return list(self._scripts.call(lambda r: r.zrange(keys.ACTIVE, 0, -1)))
 
     def page(self, offset: int, most: int) -> list[str]:
         """All events by creation, a stretch of them. Raises StateUnavailable."""
-        try:
-            return list(self._scripts.client.zrange(keys.EVENTS, offset, offset + most - 1))
-        except redis.RedisError as error:
-            raise translated(error) from error
+        return list(self._scripts.call(lambda r: r.zrange(keys.EVENTS, offset, offset + most - 1)))
 
     def load(self, event_id: str) -> EventLoad:
         """What the event has going on. Raises StateUnavailable."""
@@ -167,13 +159,13 @@ class Events:
         whether there were any. Raises StateUnavailable."""
         if not self._scripts.run("abandoned", [keys.EVENTS], [event_id, _ABANDONED_MS]):
             return False
-        client = self._scripts.client
-        try:
-            while ids := client.srandmember(keys.seats(event_id), _BATCH):
-                client.unlink(*(keys.seat(SeatId.parse(text)) for text in ids))
-                client.srem(keys.seats(event_id), *ids)
-            client.unlink(keys.available(event_id))
-            client.zrem(keys.EVENTS, event_id)
-        except redis.RedisError as error:
-            raise translated(error) from error
+        self._scripts.call(lambda r: _remove_seats(r, event_id))
         return True
+
+
+def _remove_seats(client: redis.Redis, event_id: str) -> None:
+    while ids := cast(list[str], client.srandmember(keys.seats(event_id), _BATCH)):
+        client.unlink(*(keys.seat(SeatId.parse(text)) for text in ids))
+        client.srem(keys.seats(event_id), *ids)
+    client.unlink(keys.available(event_id))
+    client.zrem(keys.EVENTS, event_id)

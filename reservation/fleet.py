@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-import redis
-
 from reservation import keys
-from reservation.clients import translated
 from reservation.scripts import Scripts
 
 #: Time between two heartbeats, seconds, and how long one holds, milliseconds.
@@ -42,10 +39,7 @@ class Fleet:
 
     def leave(self, role: str, process_id: str) -> None:
         """Says that a process is going. Raises StateUnavailable."""
-        try:
-            self._scripts.client.zrem(role, process_id)
-        except redis.RedisError as error:
-            raise translated(error) from error
+        self._scripts.call(lambda r: r.zrem(role, process_id))
 
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""

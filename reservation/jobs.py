@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import redis
 
 from reservation import keys
-from reservation.clients import translated
 from reservation.codes import Code
 from reservation.errors import NotFound, refusal
 from reservation.ids import JobId, SeatId
@@ -105,21 +104,19 @@ class Ledger:
 
     def open_jobs(self, event_id: str, most: int) -> list[OpenJob]:
         """The event's open jobs that have waited longest. Raises StateUnavailable."""
-        try:
-            ids = self._scripts.client.zrange(keys.jobs(event_id), 0, most - 1)
-        except redis.RedisError as error:
-            raise translated(error) from error
+        ids = self._scripts.call(lambda r: r.zrange(keys.jobs(event_id), 0, most - 1))
         return list(self._read([JobId.parse(text) for text in ids]))
 
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
         names = ["type", "seatId", "user", "request", "deadline", "sentAt", "attempts"]
-        try:
-            with self._scripts.client.pipeline(transaction=False) as pipe:
+
+        def ask(client: redis.Redis) -> Any:
+            with client.pipeline(transaction=False) as pipe:
                 for job_id in job_ids:
                     pipe.hmget(keys.job(job_id), names)
-                replies = pipe.execute()
-        except redis.RedisError as error:
-            raise translated(error) from error
+                return pipe.execute()
+
+        replies = self._scripts.call(ask)
         for job_id, (type_, seat, user, request, *numbers) in zip(job_ids, replies, strict=True):
             if type_ is not None:
                 deadline, sent_at, attempts = map(int, numbers)
@@ -143,10 +140,11 @@ def estimate_s(rank: int, pace_us: int, lag_ms: int) -> int:
 def _result(fields: dict[str, str], now: int) -> JobResult:
     code = Code(int(fields["code"]))
     if code not in _DONE:
-        numbers = {name: int(fields[name]) for name in ("limit", "held") if name in fields}
-        return JobResult(success=False, message=_REFUSED[code], error=code.slug, **numbers)
+        limit, held = (int(fields[name]) if name in fields else None for name in ("limit", "held"))
+        return JobResult(success=False, message=_REFUSED[code], error=code.slug, limit=limit, held=held)
     status, message = _DONE[code]
     seat_id = SeatId.parse(fields["seatId"])
-    held = {"expires_at": int(fields["expiresAt"]), "server_time": now} if status == "On hold" else {}
-    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status, **held)
+    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status)
+    if status == "On hold":
+        seat = seat.model_copy(update={"expires_at": int(fields["expiresAt"]), "server_time": now})
     return JobResult(success=True, message=message, seat=seat)

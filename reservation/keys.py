@@ -23,6 +23,8 @@ event sit in one slot and a script may change them together.
     queue-lag                string  PX: ms that jobs wait before a worker starts them
 """
 
+import re
+
 from reservation.ids import JobId, SeatId
 
 EVENTS = "events"
@@ -32,6 +34,7 @@ SWEEPERS = "sweepers"
 QUEUE_LAG = "queue-lag"
 #: What an expiring hold's notification is published under, in database 0.
 LOCK_PATTERN = "__keyspace@{db}__:seat:*:lock"
+_LOCK_CHANNEL = re.compile(r"__keyspace@\d+__:seat:\{(\w+)\}-(\d+):lock").fullmatch
 
 
 def event(event_id: str) -> str:
@@ -95,9 +98,5 @@ def job_keys(seat_id: SeatId, user: str, job_id: JobId) -> list[str]:
 
 def seat_of_lock(channel: str) -> SeatId | None:
     """The seat whose lock a keyspace notification speaks of, or None if it is another key's."""
-    _, _, key = channel.partition(":")
-    tag, _, rest = key.removeprefix("seat:{").partition("}-")
-    number, _, suffix = rest.partition(":")
-    if suffix != "lock" or not number.isdigit():
-        return None
-    return SeatId(tag, int(number))
+    match = _LOCK_CHANNEL(channel)
+    return SeatId(match[1], int(match[2])) if match else None

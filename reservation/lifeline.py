@@ -36,7 +36,7 @@ def watch(gone: Callable[[], None] | None = None) -> None:
         return
 
     def wait() -> None:
-        while sys.stdin.buffer.raw.read(1):  # type: ignore[attr-defined]  # typeshed: BinaryIO has no raw
+        while os.read(sys.stdin.fileno(), 1):
             pass
         (gone or (lambda: os.kill(os.getpid(), signal.SIGTERM)))()
 

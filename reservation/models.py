@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from reservation.errors import InvalidId
 from reservation.ids import JOB_ID_PATTERN, MAX_SEATS, SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_uuid
 
 Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
@@ -23,8 +24,8 @@ _JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
 def _seat_id(text: str) -> str:
     try:
         return str(SeatId.parse(text))
-    except Exception as error:
-        raise ValueError(str(error)) from None
+    except InvalidId as error:
+        raise ValueError(error.detail) from None
 
 
 def _name(text: str) -> str:

@@ -6,7 +6,7 @@ number of `reservation.codes.Code`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -50,7 +50,11 @@ class Scripts:
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
         """Runs one operation and returns its reply. Raises StateUnavailable."""
+        return self.call(lambda _: self._scripts[name](keys=keys, args=args))
+
+    def call(self, command: Callable[[redis.Redis], Any]) -> Any:
+        """Sends plain commands and returns the reply. Raises StateUnavailable."""
         try:
-            return self._scripts[name](keys=keys, args=args)
+            return command(self.client)
         except redis.RedisError as error:
             raise translated(error) from error

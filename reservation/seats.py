@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import redis
-
 from reservation import keys
-from reservation.clients import translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable, refusal
 from reservation.ids import JobId, SeatId
@@ -178,17 +175,11 @@ class Seats:
     def claim_release(self, event_id: str) -> bool:
         """Takes the right to send the event's release_expired message: one is in flight at a time.
         The claim lapses in case the message is lost. Raises StateUnavailable."""
-        try:
-            return bool(self._scripts.client.set(keys.releasing(event_id), 1, nx=True, px=RELEASE_CLAIM_MS))
-        except redis.RedisError as error:
-            raise translated(error) from error
+        return bool(self._scripts.call(lambda r: r.set(keys.releasing(event_id), 1, nx=True, px=RELEASE_CLAIM_MS)))
 
     def end_release_claim(self, event_id: str) -> None:
         """Gives that right back. Raises StateUnavailable."""
-        try:
-            self._scripts.client.delete(keys.releasing(event_id))
-        except redis.RedisError as error:
-            raise translated(error) from error
+        self._scripts.call(lambda r: r.delete(keys.releasing(event_id)))
 
     def release_due(self, event_id: str) -> int:
         """Frees the event's seats whose hold is over, 100 at a time, and says how many it freed.
@@ -210,7 +201,7 @@ class Seats:
         self, script: str, seat_id: SeatId, user: str, request_id: str, job_id: JobId | None, own: list[int]
     ) -> Any:
         names = keys.seat_keys(seat_id, user) if job_id is None else keys.job_keys(seat_id, user, job_id)
-        shared = [
+        shared: list[str | int] = [
             self._policy.retention_ms,
             request_id,
             "" if job_id is None else str(job_id),

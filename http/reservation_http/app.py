@@ -50,7 +50,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
     ]
 
 
-def create_app(services: Services) -> falcon.App:
+def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
     app = falcon.App(middleware=[RequestLog()])
     handle_errors(app)

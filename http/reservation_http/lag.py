@@ -1,6 +1,7 @@
 """The queue's lag, as the estimates use it."""
 
 import time
+from contextlib import suppress
 
 from reservation.errors import StateUnavailable
 from reservation.fleet import Fleet
@@ -26,8 +27,6 @@ class QueueLag:
         now = time.monotonic()
         if now > self._until:
             self._until = now + _TTL_S
-            try:
+            with suppress(StateUnavailable):
                 self._ms = self._fleet.load().lag_ms
-            except StateUnavailable:
-                pass
         return self._ms

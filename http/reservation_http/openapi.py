@@ -141,7 +141,8 @@ class _Schemas30(_Schemas):
     """The same in the dialect of OpenAPI 3.0 (JSON Schema draft wright-00): one `example`, no `const`."""
 
     def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        return _to_30(super().generate(schema, mode))
+        schema_30: JsonSchemaValue = _to_30(super().generate(schema, mode))
+        return schema_30
 
     def generate_definitions(self, inputs: Sequence[Any]) -> Any:
         refs, definitions = super().generate_definitions(inputs)

@@ -194,7 +194,7 @@ def _on_exception(req: falcon.Request, resp: falcon.Response, error: Exception, 
     _answer(resp, body(kind.slug, kind.detail, {}, retryable=False), kind.status)
 
 
-def handle_errors(app: falcon.App) -> None:
+def handle_errors(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Makes every error of an app a problem."""
     app.add_error_handler(Exception, _on_exception)
     app.add_error_handler(falcon.HTTPError, _on_http_error)

@@ -52,7 +52,7 @@ class Readiness:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 while seats can be read and requests taken. A missing queue, worker or sweeper is shown
         as `degraded`, with 200: a balancer would otherwise drop every API process at once."""
-        broker = "up" if self._queue.reachable() else "down"
+        broker: Literal["up", "down"] = "up" if self._queue.reachable() else "down"
         try:
             load = self._fleet.load()
         except StateUnavailable as error:

@@ -1,0 +1,32 @@
+# One image for every part: `reservation api` (the default), `worker`, `sweeper`.
+ARG PYTHON_VERSION=3.13
+
+FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+RUN python -m venv --without-pip /opt/venv
+WORKDIR /src
+# Dependencies first, from setup.cfg alone: a change of the sources does not install them again.
+COPY setup.cfg ./
+RUN python -c "import configparser; c = configparser.ConfigParser(); c.read('setup.cfg'); print(c['options']['install_requires'])" > requirements.txt \
+    && python -m pip --python /opt/venv/bin/python install --no-cache-dir -r requirements.txt
+COPY . .
+RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
+    && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps /dist/*.whl
+
+FROM python:${PYTHON_VERSION}-slim-bookworm
+RUN groupadd --gid 10001 reservation \
+    && useradd --uid 10001 --gid reservation --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin reservation
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    HOST=0.0.0.0 \
+    LOG_FORMAT=json
+# Empty: sources in the working directory would be imported instead of the installed package.
+WORKDIR /app
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+# For `api`; switch it off for the others. http.client, because urllib would ask a proxy that is set.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=15s \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 3000), timeout=2); c.request('GET', '/health/live'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["reservation"]
+CMD ["api"]

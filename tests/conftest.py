@@ -1,0 +1,101 @@
+"""A real server for every test that needs one: started here, on a socket in a temporary folder."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from reservation.embedded import EmbeddedRedis
+from reservation.ids import JobId, SeatId
+from reservation.models import Event
+from reservation.seats import Verdict
+from reservation.settings import Settings
+from reservation.store import Store
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """One server for the session. That it is missing is a failure, never a skip."""
+    # Not tmp_path: its folders are too deep for the path of a socket.
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+def make_settings(redis_server: EmbeddedRedis) -> Callable[..., Settings]:
+    """Builds settings for the test's server, whatever the environment or a .env says."""
+
+    def make(**values: object) -> Settings:
+        return Settings(_env_file=None, **{"redis_url": redis_server.url(), **values})  # type: ignore[call-arg, arg-type]
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """The defaults, on the test's server."""
+    return make_settings()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """The domain on an empty server."""
+    store = Store.connect(settings, connections=32)
+    store.client.flushall()
+    yield store
+    store.client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def event(store: Store) -> Event:
+    """An event of 20 seats."""
+    return store.events.create("Opening night", 20)
+
+
+@pytest.fixture
+def user() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def other() -> str:
+    return str(uuid4())
+
+
+class Buyer:
+    """Does to seats what a client and a worker do together, without a queue between them."""
+
+    def __init__(self, store: Store, user: str) -> None:
+        self.store = store
+        self.user = user
+
+    def hold(self, seat: SeatId) -> Verdict:
+        job = JobId.new(seat.event)
+        self.store.seats.accept_hold(seat, self.user, job)
+        return self.store.seats.hold(seat, self.user, job)
+
+    def reserve(self, seat: SeatId) -> Verdict:
+        job = JobId.new(seat.event)
+        accepted = self.store.seats.accept_reserve(seat, self.user, job)
+        return self.store.seats.reserve(seat, self.user, JobId.parse(accepted.job_id))
+
+
+@pytest.fixture
+def buyer(store: Store, user: str) -> Buyer:
+    return Buyer(store, user)
+
+
+@pytest.fixture
+def rival(store: Store, other: str) -> Buyer:
+    return Buyer(store, other)
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    """Waits until a condition holds; fails if it does not within the time."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, f"not within {timeout_s} s"
+        time.sleep(0.01)

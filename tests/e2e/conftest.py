@@ -1,0 +1,154 @@
+"""The service as its users have it: real processes, started by the command, spoken to over HTTP."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from reservation.settings import Settings
+from tests.conftest import wait_for
+
+COMMAND = [sys.executable, "-m", "reservation_cli"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def clean_environment(**values: str) -> dict[str, str]:
+    """This process's environment without any setting of the service, and with these."""
+    settings = {name.upper() for name in Settings.model_fields}
+    return {**{k: v for k, v in os.environ.items() if k not in settings}, **values}
+
+
+class Process:
+    """A process of ours, its output, and the processes below it."""
+
+    def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=clean_environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+
+    def wait_for_line(self, text: str, timeout_s: float = 30) -> None:
+        wait_for(lambda: text in self.output or self.process.poll() is not None, timeout_s)
+        assert text in self.output, self.output
+
+    def family(self) -> dict[int, str]:
+        """Command lines of all processes below this one, by pid."""
+        return {pid: name for pid, (parent, name) in _below(self.process.pid).items() if parent}
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 20) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(timeout_s)
+        self._reader.join(5)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+
+def _below(root: int) -> dict[int, tuple[int, str]]:
+    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [re.match(r"\s*(\d+)\s+(\d+)\s+(.*)", line) for line in lines.splitlines()]
+    found: dict[int, tuple[int, str]] = {}
+    parents = {root}
+    while parents:
+        children = {int(r[1]): (int(r[2]), r[3]) for r in rows if r and int(r[2]) in parents}
+        found.update(children)
+        parents = set(children)
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether none of these processes is left."""
+    return not [pid for pid in pids if Path(f"/proc/{pid}/status").exists() and not _is_zombie(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
+class Service:
+    """A service that `reservation up` runs."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.process = Process("up", cwd=folder, PORT=str(self.port), **environment)
+        self.process.wait_for_line("Ctrl-C stops it")
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+
+    def create(self, seats: int) -> str:
+        made = self.http.post("/events/create", json={"name": "Opening night", "totalSeats": seats})
+        assert made.status_code == 201
+        return str(made.json()["id"])
+
+    def post(self, action: str, seat: str, user: str) -> httpx.Response:
+        return self.http.post(f"/seats/{action}", json={"id": seat, "UUID": user})
+
+    def result(self, queued: httpx.Response, timeout_s: float = 15) -> dict[str, Any]:
+        """The ended job of a 202."""
+        assert queued.status_code == 202, queued.text
+        until = time.monotonic() + timeout_s
+        while True:
+            job: dict[str, Any] = self.http.get(queued.json()["statusEndpoint"]).json()
+            if job["status"] in ("completed", "failed"):
+                return job
+            assert time.monotonic() < until, job
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        self.http.close()
+        if self.process.process.poll() is None:
+            self.process.stop()
+
+
+@pytest.fixture
+def make_service() -> Iterator[Callable[..., Service]]:
+    """Starts services in temporary folders, and stops them."""
+    services: list[Service] = []
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
+
+        def make(**environment: str) -> Service:
+            services.append(Service(Path(folder), **environment))
+            return services[-1]
+
+        yield make
+        for service in services:
+            service.close()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """One service for a module's tests, each of which makes events of its own."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
+        running = Service(Path(folder), WORKER_PROCESSES="2", LOCK_EXPIRATION_TIME="5")
+        yield running
+        running.close()

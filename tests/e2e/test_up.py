@@ -1,0 +1,133 @@
+"""`reservation up`: starts, heals, and leaves nothing behind, however it ends."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from reservation.embedded import EmbeddedRedis
+from tests.conftest import wait_for
+from tests.e2e.conftest import Process, Service, free_port, gone
+
+Make = Callable[..., Service]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(make_service: Make, how: signal.Signals) -> None:
+    """By Ctrl-C, SIGTERM, and SIGKILL of the parent, which can then do nothing about it."""
+    service = make_service()
+    family = service.process.family()
+    assert any("redis-server" in name or "valkey-server" in name for name in family.values()), family
+    assert len(family) >= 5
+    status = service.process.stop(how)
+    wait_for(lambda: gone(list(family)), 20)
+    if how != signal.SIGKILL:
+        assert status == 0
+        assert "stopped" in service.process.output
+
+
+def test_what_was_sold_is_there_after_a_restart(make_service: Make) -> None:
+    """The embedded server's data is in var/."""
+    service = make_service()
+    event, user = service.create(10), str(uuid4())
+    assert service.result(service.post("hold", f"{event}-1", user))["result"]["success"]
+    assert service.result(service.post("reserve", f"{event}-1", user))["result"]["success"]
+    service.close()
+    again = make_service()
+    assert again.http.get(f"/seats/get/{event}-1", headers={"X-User-UUID": user}).json()["UUID"] == user
+    assert again.http.get(f"/seats/list/{event}").json()["total"] == 9
+
+
+@pytest.mark.parametrize("part", ["worker", "api", "sweeper", "reservation.embedded"])
+def test_a_part_that_is_killed_comes_back(make_service: Make, part: str) -> None:
+    """And jobs are carried out again."""
+    service = make_service(WORKER_PROCESSES="1")
+    event = service.create(10)
+    victim = next(pid for pid, name in service.process.family().items() if f" {part}" in name)
+    os.kill(victim, signal.SIGKILL)
+    service.process.wait_for_line("restarted")
+    wait_for(lambda: _is_ready(service), 20)
+    service.http.close()
+    service.http = type(service.http)(base_url=service.http.base_url, timeout=10)
+    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+
+
+def _is_ready(service: Service) -> bool:
+    import httpx
+
+    try:
+        return bool(httpx.get(f"{service.http.base_url}/health/ready", timeout=2).json()["status"] == "ready")
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+def test_a_redis_of_ones_own_is_used(redis_server: EmbeddedRedis, make_service: Make) -> None:
+    """With REDIS_URL set, no server is started."""
+    service = make_service(REDIS_URL=redis_server.url())
+    assert not any("-server" in name for name in service.process.family().values())
+    event = service.create(10)
+    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+
+
+def test_several_api_processes_share_the_port(make_service: Make) -> None:
+    """Each answers some of the requests."""
+    service = make_service(API_PROCESSES="2")
+    assert sum(" api " in name for name in service.process.family().values()) == 2
+    event = service.create(10)
+    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+
+
+def test_a_bad_setting_stops_the_start(tmp_path: Path) -> None:
+    """With one line that names it."""
+    for command in ("up", "api", "worker", "sweeper"):
+        process = Process(command, cwd=tmp_path, LOCK_EXPIRATION_TIME="soon", REDIS_URL="redis://127.0.0.1:1")
+        assert process.process.wait(20) == 1
+        process.stop()
+        assert process.output.startswith("Error: LOCK_EXPIRATION_TIME: ")
+        assert len(process.output.splitlines()) == 1
+
+
+def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
+    """Before anything else is started."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        process = Process("up", cwd=tmp_path, PORT=str(taken.getsockname()[1]))
+        assert process.process.wait(20) == 1
+    process.stop()
+    assert process.output.startswith("Error: PORT: cannot listen on ")
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_server_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    """By name, rather than with a service that is never ready."""
+    process = Process("up", cwd=tmp_path, PORT=str(free_port()), REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    assert process.process.wait(30) == 1
+    process.stop()
+    assert process.output.startswith("Error: REDIS_URL: ")
+
+
+def test_one_folder_has_one_server(make_service: Make) -> None:
+    """A second `up` in the same folder says so, and the first goes on."""
+    service = make_service()
+    second = Process("up", cwd=service.folder, PORT=str(free_port()))
+    assert second.process.wait(30) == 1
+    second.stop()
+    assert "another server is using" in second.output
+    assert service.create(10)
+
+
+def test_a_stopping_worker_gives_its_jobs_back(redis_server: EmbeddedRedis, make_service: Make) -> None:
+    """SIGTERM under a backlog: all jobs end, none waits for a heartbeat to lapse."""
+    service = make_service(REDIS_URL=redis_server.url(), WORKER_PROCESSES="2")
+    event = service.create(300)
+    queued = [service.post("hold", f"{event}-{n}", str(uuid4())) for n in range(1, 301)]
+    victim = next(pid for pid, name in service.process.family().items() if " worker" in name)
+    os.kill(victim, signal.SIGTERM)
+    began = time.monotonic()
+    assert all(service.result(q)["result"]["success"] for q in queued)
+    assert time.monotonic() - began < 8

@@ -1,0 +1,288 @@
+"""Queue, workers and sweeper, on a real broker: jobs are carried out, and none is lost."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from dramatiq import Worker
+from dramatiq.errors import ConnectionClosed
+from dramatiq.results import ResultMissing
+from freezegun import freeze_time
+
+from actors.jobs import QUEUE
+from actors.listener import Listener
+from actors.queue import Queue
+from actors.results import LedgerBackend
+from actors.sweeper import Sweeper
+from reservation import keys
+from reservation.embedded import EmbeddedRedis
+from reservation.ids import JobId, SeatId
+from reservation.models import Event
+from reservation.settings import Settings
+from reservation.store import Store
+from tests.conftest import Buyer, wait_for
+
+
+@pytest.fixture
+def queue(settings: Settings, store: Store) -> Queue:
+    return Queue.connect(settings, store, connections=8)
+
+
+@contextmanager
+def working(queue: Queue) -> Iterator[Worker]:
+    """A worker on threads of this process."""
+    worker = Worker(queue.broker, worker_threads=4, worker_timeout=100)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool = True) -> JobId:
+    job = JobId.new(seat.event)
+    store.seats.accept_hold(seat, user, job, "request-1")
+    if send:
+        assert queue.send_job(job, "HOLD_SEAT", "request-1")
+    return job
+
+
+def test_a_worker_carries_jobs_out(store: Store, queue: Queue, event: Event, user: str) -> None:
+    """Hold, then reserve; the result is in the ledger, and Dramatiq's result backend reads it there."""
+    seat = SeatId(event.id, 1)
+    with working(queue):
+        job = _accept(store, queue, seat, user)
+        wait_for(lambda: store.jobs.read(job).ended)
+        reserve = JobId.new(event.id)
+        store.seats.accept_reserve(seat, user, reserve)
+        queue.send_job(reserve, "RESERVE_SEAT", "request-2")
+        wait_for(lambda: store.jobs.read(reserve).ended)
+    assert store.seats.get(seat).status == "Reserved"
+    message = queue.actors.reserve_seat.message(str(reserve))
+    result = message.get_result(backend=LedgerBackend(store))
+    assert result.success
+    with pytest.raises(ResultMissing):
+        queue.actors.hold_seat.message(str(JobId.new(event.id))).get_result(backend=LedgerBackend(store))
+
+
+def test_nothing_stays_in_the_queue(store: Store, queue: Queue, event: Event) -> None:
+    """Every message is acknowledged; delayed and dead ones there are none."""
+    with working(queue):
+        jobs = [_accept(store, queue, SeatId(event.id, n), str(uuid4())) for n in range(1, 21)]
+        wait_for(lambda: all(store.jobs.read(job).ended for job in jobs))
+        queue.broker.join(QUEUE, timeout=5_000)
+    left = [key for key in queue.broker.client.keys("*") if key not in (b"dramatiq:__heartbeats__",)]
+    assert [key for key in left if not key.endswith(b".wake")] == []
+
+
+def test_an_idle_worker_is_woken_rather_than_polling(store: Store, queue: Queue, event: Event) -> None:
+    """While nothing arrives, it asks a few times a second; Dramatiq's own would ask dozens of times."""
+    with working(queue):
+        time.sleep(0.3)
+        before = queue.broker.client.info("commandstats")
+        time.sleep(2)
+        after = queue.broker.client.info("commandstats")
+    asked = sum(after[c]["calls"] - before.get(c, {"calls": 0})["calls"] for c in ("cmdstat_evalsha",))
+    assert asked <= 20  # two queues, two fetches a second each; a heartbeat a second
+
+
+def test_a_message_that_is_lost_is_sent_again(
+    store: Store, queue: Queue, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger has the job; the sweeper sends it once a worker lives and it is time."""
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 1)
+    job = _accept(store, queue, SeatId(event.id, 1), user, send=False)
+    sweeper = Sweeper(store, queue)
+    sweeper.sweep()
+    assert queue.depth() == 0, "no worker lives that could be woken"
+    with working(queue):
+        wait_for(lambda: store.fleet.load().workers)
+        sweeper.sweep()
+        wait_for(lambda: store.jobs.read(job).ended)
+    assert store.seats.get(SeatId(event.id, 1)).user == user
+
+
+def test_a_message_that_merely_waits_is_not_joined_by_another(
+    store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """Passes that follow at once send nothing."""
+    store.fleet.beat(keys.WORKERS, "a worker that is busy")
+    _accept(store, queue, SeatId(event.id, 1), user)
+    for _ in range(5):
+        Sweeper(store, queue).sweep()
+    assert queue.depth() == 1
+
+
+def test_a_job_that_nobody_carries_out_fails_at_its_deadline(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """And is no longer open."""
+    late = Store.connect(make_settings(hold_job_deadline=0.05), connections=2)
+    job = JobId.new(event.id)
+    late.seats.accept_hold(SeatId(event.id, 1), user, job)
+    wait_for(lambda: late.jobs.read(job).ended)
+    Sweeper(store, queue).sweep()
+    assert store.client.hget(keys.job(job), "status") == "failed"
+    assert store.events.load(event.id).open_jobs == 0
+
+
+def test_a_script_that_breaks_fails_its_job(
+    store: Store, queue: Queue, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job says `internal-error`, and its message is among the dead letters."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(type(store.seats), "hold", broken)
+    job = _accept(store, queue, SeatId(event.id, 1), user)
+    with working(queue):
+        wait_for(lambda: store.jobs.read(job).ended)
+    shown = store.jobs.read(job)
+    assert shown.status == "failed"
+    assert shown.result is not None
+    assert shown.result.error == "internal-error"
+    assert queue.broker.client.zcard("dramatiq:seat_operations.XQ") == 1
+
+
+def test_a_job_outlives_an_outage_of_its_state(make_settings: Callable[..., Settings], user: str) -> None:
+    """Retried with backoff while the server is away, carried out when it is back."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
+        with EmbeddedRedis(Path(folder, "s")) as state, EmbeddedRedis(Path(folder, "q")) as broker:
+            settings = make_settings(redis_url=state.url(), broker_url=broker.url(), retry_max_delay=0.5)
+            store = Store.connect(settings, connections=8)
+            queue = Queue.connect(settings, store, connections=8)
+            event = store.events.create("Opening night", 10)
+            job = _accept(store, queue, SeatId(event.id, 1), user, send=False)
+            state.stop()
+            with working(queue):
+                assert queue.send_job(job, "HOLD_SEAT", "")
+                wait_for(lambda: queue.broker.client.hlen("dramatiq:seat_operations.DQ.msgs"), 20)
+                state.start()
+                wait_for(lambda: store.jobs.read(job).ended, 20)
+            assert store.seats.get(SeatId(event.id, 1)).user == user
+
+
+def test_a_queue_that_cannot_be_reached_only_delays(
+    make_settings: Callable[..., Settings], store: Store, event: Event, user: str
+) -> None:
+    """Sending says so; nothing is raised."""
+    lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
+    job = JobId.new(event.id)
+    store.seats.accept_hold(SeatId(event.id, 1), user, job)
+    assert not lost.send_job(job, "HOLD_SEAT", "")
+    assert not lost.reachable()
+
+
+def test_an_expiry_is_heard_and_the_seat_freed(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """With no sweeper: the notification alone."""
+    import threading
+
+    brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
+    stopping = threading.Event()
+    listener = Listener(store, queue, stopping)
+    listener.start()
+    try:
+        with working(queue):
+            wait_for(lambda: store.client.pubsub_numpat())
+            Buyer(brief, user).hold(SeatId(event.id, 1))
+            wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
+    finally:
+        stopping.set()
+        listener.join()
+    assert store.client.xrevrange(keys.changes(event.id), count=1)[0][1]["cause"] == "expired"
+
+
+def test_a_missed_expiry_is_swept(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """With no listener: the sweeper alone. Its message is sent once, however many passes follow."""
+    brief = Store.connect(make_settings(lock_expiration_time=0.05), connections=2)
+    Buyer(brief, user).hold(SeatId(event.id, 1))
+    wait_for(lambda: store.events.load(event.id).due)
+    for _ in range(3):
+        Sweeper(store, queue).sweep()
+    assert queue.depth() == 1
+    with working(queue):
+        wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
+
+
+def test_idle_events_are_dropped_from_the_index_and_found_again(
+    store: Store, queue: Queue, event: Event, buyer: Buyer
+) -> None:
+    """Not within a minute of an accept; and what the index missed is found by the walk over all events."""
+    buyer.hold(SeatId(event.id, 1))
+    store.seats.release(SeatId(event.id, 1), buyer.user)
+    sweeper = Sweeper(store, queue)
+    sweeper.sweep()
+    assert store.events.active() == [event.id]
+    store.client.zincrby(keys.ACTIVE, -61_000, event.id)
+    sweeper.sweep()
+    assert store.events.active() == []
+    buyer.hold(SeatId(event.id, 1))
+    store.client.delete(keys.ACTIVE)
+    sweeper.sweep()
+    assert store.events.active() == [event.id]
+
+
+def test_the_queues_clock_is_the_servers(queue: Queue) -> None:
+    """A host whose clock is years behind does not look dead to the others."""
+    seconds, _ = queue.broker.client.time()
+    with freeze_time("2001-01-01"):
+        assert abs(queue.broker._now_ms() - seconds * 1000) < 5_000
+        queue.broker.do_fetch(QUEUE, 1)
+    beats = queue.broker.client.zrange("dramatiq:__heartbeats__", 0, -1, withscores=True)
+    assert all(abs(at - seconds * 1000) < 5_000 for _, at in beats)
+
+
+def test_a_consumer_gives_back_what_it_did_not_start(store: Store, queue: Queue, event: Event) -> None:
+    """So that a worker which stops delays nothing; Dramatiq's own keeps it until its heartbeat lapses."""
+    for number in range(1, 5):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    assert next(consumer) is not None
+    assert queue.depth() == 0
+    consumer.close()
+    assert queue.depth() == 3
+
+
+def test_a_full_consumer_waits_for_an_acknowledgement(store: Store, settings: Settings, event: Event) -> None:
+    """It has no more in hand than it may, and goes on as soon as one is done."""
+    queue = Queue.connect(settings.model_copy(update={"worker_threads": 1}), store, connections=4)
+    for number in range(1, 5):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    first, second = next(consumer), next(consumer)
+    assert first is not None
+    assert second is not None
+    assert next(consumer) is None
+    consumer.ack(first)
+    assert next(consumer) is not None
+    consumer.close()
+
+
+def test_an_acknowledgement_that_times_out_is_tried_again(
+    queue: Queue, store: Store, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """redis.TimeoutError is no redis.ConnectionError; Dramatiq only tries again for its own error."""
+    _accept(store, queue, SeatId(event.id, 1), user)
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    message = next(consumer)
+    assert message is not None
+
+    def too_late(*_: object) -> None:
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(queue.broker, "do_ack", too_late, raising=False)
+    with pytest.raises(ConnectionClosed):
+        consumer.ack(message)
+    monkeypatch.undo()
+    consumer.ack(message)
+    consumer.close()

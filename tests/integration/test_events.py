@@ -1,0 +1,127 @@
+"""Events: whole or absent, and their lists of free seats."""
+
+from itertools import pairwise
+
+import pytest
+
+from reservation import keys
+from reservation.errors import NotFound, StateUnavailable
+from reservation.events import Events
+from reservation.ids import SeatId
+from reservation.models import Event
+from reservation.scripts import Scripts
+from reservation.store import Store
+from tests.conftest import Buyer
+
+
+@pytest.mark.parametrize("total", [10, 501, 10_000])
+def test_an_event_has_all_its_seats(store: Store, total: int) -> None:
+    """Numbered from 1, free, in order."""
+    event = store.events.create("Opening night", total)
+    assert store.events.get(event.id) == event
+    free = store.events.list_free(event.id)
+    assert free.total == total
+    assert free.ids == [f"{event.id}-{n}" for n in range(1, total + 1)]
+    assert store.client.scard(keys.seats(event.id)) == total
+    assert store.client.hgetall(keys.seat(SeatId(event.id, total))) == {
+        "id": f"{event.id}-{total}",
+        "eventId": event.id,
+        "UUID": "",
+        "status": "Available",
+    }
+
+
+class _Breaking(Scripts):
+    """Loses the server at a step of a creation."""
+
+    def __init__(self, scripts: Scripts, step: str) -> None:
+        super().__init__(scripts.client)
+        self._step = step
+
+    def run(self, name: str, keys: object, args: object = ()) -> object:  # type: ignore[override]
+        if name == self._step:
+            raise StateUnavailable
+        return super().run(name, keys, args)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", ["index_event", "create_seats", "publish_event"])
+def test_a_creation_that_breaks_off_shows_nothing(store: Store, step: str) -> None:
+    """No event without seats, no seats that can be had."""
+    events = Events(_Breaking(store.scripts, step), new_id=lambda: "k3v9x2m7qa")
+    with pytest.raises(StateUnavailable):
+        events.create("Opening night", 700)
+    with pytest.raises(NotFound):
+        store.events.get("k3v9x2m7qa")
+    with pytest.raises(NotFound):
+        store.events.list_free("k3v9x2m7qa")
+    with pytest.raises(NotFound):
+        store.seats.get(SeatId("k3v9x2m7qa", 1))
+
+
+def test_remains_of_a_creation_are_removed_once_they_are_old(store: Store) -> None:
+    """And not before: the creation may still be going on."""
+    events = Events(_Breaking(store.scripts, "publish_event"), new_id=lambda: "k3v9x2m7qa")
+    with pytest.raises(StateUnavailable):
+        events.create("Opening night", 700)
+    assert not store.events.remove_unpublished("k3v9x2m7qa")
+    assert store.client.exists(keys.seat(SeatId("k3v9x2m7qa", 700)))
+    store.client.zincrby(keys.EVENTS, -601_000, "k3v9x2m7qa")
+    assert store.events.remove_unpublished("k3v9x2m7qa")
+    assert store.client.keys("*k3v9x2m7qa*") == []
+    assert store.client.zcard(keys.EVENTS) == 0
+
+
+def test_an_id_that_is_taken_is_not_given_again(store: Store) -> None:
+    """The next one is tried."""
+    ids = iter(["k3v9x2m7qa", "k3v9x2m7qa", "k3v9x2m7qb"])
+    events = Events(store.scripts, new_id=lambda: next(ids))
+    assert events.create("One", 10).id == "k3v9x2m7qa"
+    assert events.create("Two", 10).id == "k3v9x2m7qb"
+    assert store.events.get("k3v9x2m7qa").name == "One"
+
+
+def test_publishing_twice_changes_nothing(store: Store, event: Event, buyer: Buyer) -> None:
+    """A reply that was lost makes the client send it again, perhaps after the first sale."""
+    buyer.hold(SeatId(event.id, 1))
+    before = store.client.hgetall(keys.event(event.id))
+    store.scripts.run("publish_event", [keys.event(event.id), keys.seats(event.id)], [event.id, "Again", 20])
+    assert store.client.hgetall(keys.event(event.id)) == before
+
+
+def test_pages_follow_one_another(store: Store, event: Event, buyer: Buyer) -> None:
+    """Every free seat once, in order; `total` counts all of them on each page."""
+    for number in (2, 3, 20):
+        buyer.hold(SeatId(event.id, number))
+    store.client.zadd(keys.holds(event.id), {f"{event.id}-3": 1})  # due: free again
+    seen: list[str] = []
+    after, more = 0, True
+    while more:
+        page = store.events.list_free(event.id, after=after, limit=5)
+        assert page.total == 18
+        assert page.ids
+        seen += page.ids
+        after, more = SeatId.parse(page.ids[-1]).number, page.more
+    assert seen == store.events.list_free(event.id).ids
+    numbers = [SeatId.parse(text).number for text in seen]
+    assert numbers == [1, *range(3, 20)]
+
+
+def test_the_etag_holds_until_something_changes(store: Store, event: Event, buyer: Buyer) -> None:
+    """A change, a hold that runs out, and its release each make a new one."""
+    tags = []
+
+    def note() -> None:
+        free = store.events.list_free(event.id)
+        assert store.events.list_free(event.id, known=free.etag).ids is None
+        tags.append(free.etag)
+
+    note()
+    buyer.hold(SeatId(event.id, 1))
+    note()
+    store.client.zadd(keys.holds(event.id), {f"{event.id}-1": 1})
+    store.client.hset(keys.seat(SeatId(event.id, 1)), "expiresAt", 1)
+    note()
+    assert store.seats.release_due(event.id) == 1
+    note()
+    assert all(a != b for a, b in pairwise(tags))
+    assert len(set(tags)) == 4

@@ -1,0 +1,114 @@
+"""The OpenAPI documents: generated, valid, complete, and true."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from falcon import testing
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from reservation.ids import SeatId
+from reservation.models import Event
+from reservation.settings import Settings
+from reservation.store import Store
+from reservation_cli.spec import documents
+from reservation_http.app import Services, create_app
+from reservation_http.problems import KINDS
+from tests.conftest import Buyer
+
+SPEC = Path(__file__).parents[2] / "spec"
+DOCUMENTS = documents()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_files_are_what_the_code_says(name: str) -> None:
+    """Otherwise: make spec."""
+    assert (SPEC / name).read_text(encoding="utf-8") == DOCUMENTS[name]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_documents_are_valid(name: str) -> None:
+    """By the rules of their version."""
+    document = yaml.safe_load(DOCUMENTS[name])
+    assert document["openapi"] == {"openapi.yaml": "3.1.0", "openapi-3.0.yaml": "3.0.3"}[name]
+    validate(document)
+
+
+def _contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            if "requestBody" in operation:
+                yield where, operation["requestBody"]["content"]["application/json"]
+            for status, answer in operation["responses"].items():
+                for content in answer.get("content", {}).values():
+                    yield f"{where} {status}", content
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_body_has_an_example_that_fits_its_schema(name: str) -> None:
+    """Requests, answers and problems."""
+    document = yaml.safe_load(DOCUMENTS[name])
+    seen = 0
+    for where, content in _contents(document):
+        examples = [content["example"]] if "example" in content else [e["value"] for e in content["examples"].values()]
+        assert examples, where
+        if document["openapi"] == "3.1.0":
+            for example in examples:
+                _check(document, content["schema"], example)
+        seen += len(examples)
+    assert seen > 60
+
+
+def _check(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+def test_every_kind_of_problem_has_an_example() -> None:
+    """But for those that no described operation can answer."""
+    document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    shown = {slug for _, content in _contents(document) for slug in content.get("examples", {})}
+    assert shown == set(KINDS) - {"unknown-route", "method-not-allowed", "bad-request"}
+
+
+def test_answers_are_as_described(settings: Settings, store: Store, event: Event, buyer: Buyer) -> None:
+    """Real answers fit the schemas of their operations, free seats included, which no model writes."""
+    document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    client = testing.TestClient(create_app(Services.connect(settings)))
+    buyer.hold(SeatId(event.id, 2))
+    held, free = {"id": f"{event.id}-2", "UUID": buyer.user}, {"id": f"{event.id}-3", "UUID": buyer.user}
+    queued = client.simulate_post("/seats/hold", json=free)
+    calls = [
+        ("post", "/events/create", "/events/create", {"name": "x", "totalSeats": 10}),
+        ("get", "/events/{event_id}", f"/events/{event.id}", None),
+        ("get", "/seats/list/{event_id}", f"/seats/list/{event.id}?limit=3", None),
+        ("get", "/seats/list/{event_id}", f"/seats/list/{event.id}", None),
+        ("get", "/seats/get/{seat_id}", f"/seats/get/{event.id}-2", None),
+        ("get", "/seats/get/{seat_id}", f"/seats/get/{event.id}-99", None),
+        ("get", "/seats/job/{job_id}/status", queued.json["statusEndpoint"], None),
+        ("post", "/seats/refresh", "/seats/refresh", held),
+        ("post", "/seats/refresh", "/seats/refresh", free),
+        ("post", "/seats/reserve", "/seats/reserve", held),
+        ("post", "/seats/release", "/seats/release", held),
+        ("get", "/health/ready", "/health/ready", None),
+    ]
+    for method, path, target, body in calls:
+        answer = client.simulate_request(method.upper(), target, json=body) if body else client.simulate_get(target)
+        described = document["paths"][path][method]["responses"][str(answer.status_code)]
+        media_type = answer.headers["content-type"]
+        _check(document, described["content"][media_type]["schema"], answer.json)
+
+
+def test_the_service_serves_its_documents(settings: Settings) -> None:
+    """And a page to read them that asks nobody else for anything."""
+    client = testing.TestClient(create_app(Services.connect(settings)))
+    assert client.simulate_get("/openapi.yaml").text == DOCUMENTS["openapi.yaml"]
+    assert client.simulate_get("/openapi.json").json == yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    page = client.simulate_get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert 'src="http' not in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert client.simulate_get("/").headers["location"] == "/docs"

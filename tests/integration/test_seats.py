@@ -1,0 +1,375 @@
+"""The life of a seat, on the real scripts: hold, refresh, release, reserve, expire."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from reservation import keys
+from reservation.codes import Code
+from reservation.errors import (
+    LimitReached,
+    NotFound,
+    NotHolder,
+    NotOnHold,
+    QueueFull,
+    ReservePending,
+    SeatHeld,
+    SeatReserved,
+)
+from reservation.ids import JobId, SeatId
+from reservation.models import Event
+from reservation.settings import Settings
+from reservation.store import Store
+from tests.conftest import Buyer, wait_for
+
+
+def _is_consistent(store: Store, event: Event) -> bool:
+    """Whether the free and held sets say what the seats say."""
+    ids = [SeatId(event.id, n) for n in range(1, event.total_seats + 1)]
+    status = {str(seat): store.client.hget(keys.seat(seat), "status") for seat in ids}
+    return (
+        {s for s, v in status.items() if v == "Available"} == set(store.client.zrange(keys.available(event.id), 0, -1))
+        and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
+    )
+
+
+def _lapse(store: Store, seat: SeatId) -> None:
+    """Lets a hold's time run out, and waits until the server's clock says so."""
+    wait_for(lambda: store.seats.get(seat).status == "Available")
+
+
+@pytest.fixture
+def brief(make_settings: Callable[..., Settings], store: Store) -> Store:
+    """The same server, where a hold lasts 150 ms."""
+    return Store.connect(make_settings(lock_expiration_time=0.15), connections=4)
+
+
+def test_a_free_seat_can_be_held(store: Store, event: Event, buyer: Buyer) -> None:
+    """It leaves the list, and says whose it is and until when."""
+    seat = SeatId(event.id, 3)
+    assert buyer.hold(seat).code == Code.HELD
+    shown = store.seats.get(seat)
+    assert (shown.status, shown.user) == ("On hold", buyer.user)
+    assert shown.expires_at is not None
+    assert shown.server_time is not None
+    assert 59_000 < shown.expires_at - shown.server_time <= 60_000
+    free = store.events.list_free(event.id)
+    assert free.total == 19
+    assert str(seat) not in (free.ids or [])
+    assert 59_000 < store.client.pttl(keys.lock(seat)) <= 60_000
+    assert _is_consistent(store, event)
+
+
+def test_a_held_seat_is_refused_at_once(event: Event, buyer: Buyer, rival: Buyer) -> None:
+    """Accepting says no where it is certain."""
+    buyer.hold(SeatId(event.id, 3))
+    with pytest.raises(SeatHeld):
+        rival.hold(SeatId(event.id, 3))
+
+
+def test_of_two_accepted_the_first_gets_the_seat(store: Store, event: Event, user: str, other: str) -> None:
+    """Both may have seen it free; the script decides."""
+    seat, first, second = SeatId(event.id, 3), JobId.new(event.id), JobId.new(event.id)
+    assert store.seats.accept_hold(seat, user, first).rank == 0
+    assert store.seats.accept_hold(seat, other, second).rank == 1
+    assert store.seats.hold(seat, other, second).code == Code.HELD
+    assert store.seats.hold(seat, user, first).code == Code.SEAT_HELD
+    result = store.jobs.read(first).result
+    assert result is not None
+    assert (result.success, result.error) == (False, "seat-held")
+
+
+def test_a_hundred_holds_of_one_seat_have_one_winner(store: Store, event: Event) -> None:
+    """In parallel, on a hundred connections' worth of threads."""
+    seat = SeatId(event.id, 7)
+    jobs = [(str(uuid4()), JobId.new(event.id)) for _ in range(100)]
+    for user, job in jobs:
+        store.seats.accept_hold(seat, user, job)
+    with ThreadPoolExecutor(32) as pool:
+        codes = list(pool.map(lambda j: store.seats.hold(seat, *j).code, jobs))
+    assert codes.count(Code.HELD) == 1
+    assert codes.count(Code.SEAT_HELD) == 99
+    assert _is_consistent(store, event)
+
+
+def test_a_user_holds_no_more_than_the_limit(store: Store, user: str) -> None:
+    """Thirty holds of thirty seats in parallel: six."""
+    event = store.events.create("Opening night", 30)
+    jobs = [(SeatId(event.id, n), JobId.new(event.id)) for n in range(1, 31)]
+    for seat, job in jobs:
+        store.seats.accept_hold(seat, user, job)
+    with ThreadPoolExecutor(30) as pool:
+        codes = list(pool.map(lambda j: store.seats.hold(j[0], user, j[1]).code, jobs))
+    assert codes.count(Code.HELD) == 6
+    assert codes.count(Code.LIMIT_REACHED) == 24
+    with pytest.raises(LimitReached) as refused:
+        store.seats.accept_hold(jobs[codes.index(Code.LIMIT_REACHED)][0], user, JobId.new(event.id))
+    assert (refused.value.limit, refused.value.held) == (6, 6)
+
+
+def test_the_limit_counts_live_holds_only(brief: Store, event: Event, user: str) -> None:
+    """Holds that ran out, reservations and other events do not count."""
+    buyer = Buyer(brief, user)
+    for number in range(1, 7):
+        assert buyer.hold(SeatId(event.id, number)).code == Code.HELD
+    other_event = brief.events.create("Matinee", 10)
+    assert buyer.hold(SeatId(other_event.id, 1)).code == Code.HELD
+    assert buyer.reserve(SeatId(event.id, 6)).code == Code.RESERVED
+    assert buyer.hold(SeatId(event.id, 7)).code == Code.HELD
+    _lapse(brief, SeatId(event.id, 7))
+    for number in range(1, 6):
+        assert buyer.hold(SeatId(event.id, number)).code == Code.HELD
+
+
+def test_holding_ones_own_seat_again_leaves_its_expiry(store: Store, event: Event, buyer: Buyer) -> None:
+    """It succeeds, at the limit too, and extends nothing."""
+    for number in range(1, 7):
+        buyer.hold(SeatId(event.id, number))
+    before = store.seats.get(SeatId(event.id, 1)).expires_at
+    assert buyer.hold(SeatId(event.id, 1)).code == Code.HELD_ALREADY
+    assert store.seats.get(SeatId(event.id, 1)).expires_at == before
+
+
+def test_refresh_moves_the_expiry(brief: Store, event: Event, user: str) -> None:
+    """Everywhere it is kept; the hold outlives its first end."""
+    seat = SeatId(event.id, 1)
+    Buyer(brief, user).hold(seat)
+    first = brief.seats.get(seat).expires_at
+    assert first is not None
+    wait_for(lambda: int(brief.client.time()[0] * 1000 + brief.client.time()[1] / 1000) > first - 100)
+    refreshed = brief.seats.refresh(seat, user)
+    assert refreshed.expires_at is not None
+    assert refreshed.expires_at > first
+    ends = {
+        brief.client.zscore(keys.holds(event.id), str(seat)),
+        brief.client.zscore(keys.holder(event.id, user), str(seat)),
+        float(brief.client.pexpiretime(keys.lock(seat))),
+        float(brief.client.hget(keys.seat(seat), "expiresAt") or 0),
+    }
+    assert ends == {float(refreshed.expires_at)}
+    assert brief.client.pexpiretime(keys.holder(event.id, user)) == refreshed.expires_at
+
+
+def test_only_the_holder_refreshes_reserves_or_releases(store: Store, event: Event, buyer: Buyer, other: str) -> None:
+    """Anybody else is refused, and nothing changes."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+    before = store.client.hgetall(keys.seat(seat))
+    with pytest.raises(NotHolder):
+        store.seats.refresh(seat, other)
+    with pytest.raises(NotHolder):
+        store.seats.accept_reserve(seat, other, JobId.new(event.id))
+    with pytest.raises(NotHolder):
+        store.seats.release(seat, other)
+    assert store.client.hgetall(keys.seat(seat)) == before
+
+
+def test_a_free_seat_is_neither_refreshed_nor_reserved(store: Store, event: Event, user: str) -> None:
+    """It has to be held first; releasing it is nothing to do."""
+    seat = SeatId(event.id, 1)
+    with pytest.raises(NotOnHold):
+        store.seats.refresh(seat, user)
+    with pytest.raises(NotOnHold):
+        store.seats.accept_reserve(seat, user, JobId.new(event.id))
+    store.seats.release(seat, user)
+
+
+def test_release_frees_the_seat_at_once(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
+    """For anybody; the second release does nothing."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+    store.seats.release(seat, buyer.user)
+    store.seats.release(seat, buyer.user)
+    assert store.events.list_free(event.id).total == 20
+    assert not store.client.exists(keys.lock(seat))
+    assert rival.hold(seat).code == Code.HELD
+    assert _is_consistent(store, event)
+
+
+def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, user: str, other: str) -> None:
+    """No listener, no sweeper: the seat lists as free, its holder cannot reserve it, another can hold it."""
+    seat = SeatId(event.id, 1)
+    Buyer(brief, user).hold(seat)
+    assert brief.events.list_free(event.id).total == 19
+    _lapse(brief, seat)
+    free = brief.events.list_free(event.id)
+    assert free.total == 20
+    assert (free.ids or [])[0] == str(seat)
+    assert brief.client.hget(keys.seat(seat), "status") == "On hold", "nobody has written it down"
+    with pytest.raises(NotOnHold):
+        brief.seats.accept_reserve(seat, user, JobId.new(event.id))
+    with pytest.raises(NotOnHold):
+        brief.seats.refresh(seat, user)
+    assert Buyer(brief, other).hold(seat).code == Code.HELD
+    assert brief.seats.get(seat).user == other
+    assert _is_consistent(brief, event)
+
+
+def test_reserving_sells_the_seat_for_good(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
+    """Nobody can hold, refresh or release it; its buyer's second reserve succeeds and changes nothing."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+    assert buyer.reserve(seat).code == Code.RESERVED
+    shown = store.seats.get(seat)
+    assert (shown.status, shown.user, shown.expires_at) == ("Reserved", buyer.user, None)
+    before = store.client.hgetall(keys.seat(seat))
+    with pytest.raises(SeatReserved):
+        rival.hold(seat)
+    with pytest.raises(SeatReserved):
+        rival.reserve(seat)
+    with pytest.raises(SeatReserved):
+        store.seats.refresh(seat, buyer.user)
+    with pytest.raises(SeatReserved):
+        store.seats.release(seat, buyer.user)
+    assert buyer.reserve(seat).code == Code.RESERVED_ALREADY
+    assert store.client.hgetall(keys.seat(seat)) == before
+    assert _is_consistent(store, event)
+
+
+def test_a_reserved_seat_survives_every_expiry(brief: Store, event: Event, user: str) -> None:
+    """The lock's, the release of due holds, and one that named the seat before it was sold."""
+    seat = SeatId(event.id, 1)
+    Buyer(brief, user).hold(seat)
+    brief.client.zadd(keys.holds(event.id), {str(seat): 1})  # as if it had been found due
+    assert Buyer(brief, user).reserve(seat).code == Code.RESERVED
+    brief.client.zadd(keys.holds(event.id), {str(seat): 1})
+    names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
+    assert brief.scripts.run("release_due", names, [1000, "", "", str(seat)]) == 0
+    assert brief.seats.get(seat).status == "Reserved"
+
+
+def test_an_accepted_reserve_outlives_the_hold(brief: Store, event: Event, user: str, other: str) -> None:
+    """Time in the queue does not lose the seat: nobody else gets it, nobody frees it, and it is sold."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    Buyer(brief, user).hold(seat)
+    expires = brief.seats.get(seat).expires_at
+    brief.seats.accept_reserve(seat, user, job)
+    pinned = brief.seats.get(seat)
+    assert pinned.expires_at == expires
+    assert pinned.reserving_until == brief.jobs.read(job).deadline
+    wait_for(lambda: brief.events.load(event.id).now > (expires or 0))
+    assert brief.seats.release_due(event.id) == 0
+    with pytest.raises(SeatHeld):
+        brief.seats.accept_hold(seat, other, JobId.new(event.id))
+    assert brief.seats.reserve(seat, user, job).code == Code.RESERVED
+
+
+def test_while_a_reserve_is_pending_the_hold_is_left_alone(store: Store, event: Event, buyer: Buyer) -> None:
+    """Refresh and release are refused; a second reserve is the first."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    buyer.hold(seat)
+    store.seats.accept_reserve(seat, buyer.user, job)
+    with pytest.raises(ReservePending) as refused:
+        store.seats.refresh(seat, buyer.user)
+    assert refused.value.reserving_until == store.jobs.read(job).deadline
+    with pytest.raises(ReservePending):
+        store.seats.release(seat, buyer.user)
+    assert store.seats.accept_reserve(seat, buyer.user, JobId.new(event.id)).job_id == str(job)
+
+
+def test_a_reserve_that_fails_gives_the_hold_its_own_end_back(
+    make_settings: Callable[..., Settings], store: Store, event: Event, user: str
+) -> None:
+    """Past the deadline the job changes nothing, and what is left of the hold is what it had."""
+    late = Store.connect(make_settings(reserve_job_deadline=0.05), connections=2)
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    Buyer(store, user).hold(seat)
+    expires = store.seats.get(seat).expires_at
+    late.seats.accept_reserve(seat, user, job)
+    wait_for(lambda: late.jobs.read(job).ended)
+    assert late.seats.reserve(seat, user, job).code == Code.DEADLINE_PASSED
+    shown = store.seats.get(seat)
+    assert (shown.status, shown.expires_at, shown.reserving_until) == ("On hold", expires, None)
+    assert "reservingUntil" not in store.client.hgetall(keys.seat(seat))
+    assert store.client.pexpiretime(keys.lock(seat)) == expires
+
+
+def test_a_hold_is_pinned_beyond_its_end_once(
+    make_settings: Callable[..., Settings], store: Store, event: Event, user: str
+) -> None:
+    """A second reserve of the same hold has to be done by the hold's end: asking again and again
+    cannot keep a seat for ever."""
+    late = Store.connect(make_settings(reserve_job_deadline=0.05), connections=2)
+    seat = SeatId(event.id, 1)
+    Buyer(store, user).hold(seat)
+    first, second = JobId.new(event.id), JobId.new(event.id)
+    late.seats.accept_reserve(seat, user, first)
+    wait_for(lambda: late.jobs.read(first).ended)
+    store.seats.accept_reserve(seat, user, second)
+    assert store.jobs.read(second).deadline == store.seats.get(seat).expires_at
+    assert store.seats.reserve(seat, user, second).code == Code.RESERVED
+
+
+def test_a_lapsed_pin_frees_the_seat(make_settings: Callable[..., Settings], event: Event, user: str, other: str) -> None:
+    """With hold and deadline both over, the seat is free though nobody has failed the job yet."""
+    late = Store.connect(make_settings(reserve_job_deadline=0.2, lock_expiration_time=0.1), connections=2)
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    Buyer(late, user).hold(seat)
+    late.seats.accept_reserve(seat, user, job)
+    _lapse(late, seat)
+    assert Buyer(late, other).hold(seat).code == Code.HELD
+    assert late.seats.reserve(seat, user, job).code == Code.DEADLINE_PASSED
+    assert late.seats.get(seat).user == other
+
+
+def test_due_holds_are_released_a_hundred_at_a_time(brief: Store) -> None:
+    """All of them, in calls of bounded length; live and reserved seats are not touched."""
+    event = brief.events.create("Opening night", 250)
+    users = [Buyer(brief, str(uuid4())) for _ in range(42)]
+    for number in range(1, 251):
+        assert users[(number - 1) // 6].hold(SeatId(event.id, number)).code in (Code.HELD,)
+        if number == 250:
+            users[-1].reserve(SeatId(event.id, 250))
+    wait_for(lambda: brief.events.load(event.id).due == 249)
+    assert brief.seats.release_due(event.id) == 249
+    assert brief.events.load(event.id).holds == 0
+    assert brief.events.list_free(event.id).total == 249
+    assert _is_consistent(brief, event)
+
+
+def test_unknown_events_and_seats_are_not_found(store: Store, event: Event, user: str) -> None:
+    """By every call."""
+    for seat in (SeatId("k3v9x2m7qa", 1), SeatId(event.id, 21)):
+        for call in (
+            lambda s=seat: store.seats.get(s),
+            lambda s=seat: store.seats.accept_hold(s, user, JobId.new(s.event)),
+            lambda s=seat: store.seats.accept_reserve(s, user, JobId.new(s.event)),
+            lambda s=seat: store.seats.refresh(s, user),
+            lambda s=seat: store.seats.release(s, user),
+        ):
+            with pytest.raises(NotFound):
+                call()
+    assert not store.client.exists(keys.jobs(event.id))
+
+
+def test_a_full_queue_refuses_holds_but_not_reserves(
+    make_settings: Callable[..., Settings], store: Store, event: Event, user: str, other: str
+) -> None:
+    """Who has a hold can always ask to have it reserved: those jobs are no more than there are seats."""
+    Buyer(store, user).hold(SeatId(event.id, 1))
+    small = Store.connect(make_settings(max_open_jobs=2), connections=2)
+    for number in (2, 3):
+        small.seats.accept_hold(SeatId(event.id, number), other, JobId.new(event.id))
+    with pytest.raises(QueueFull):
+        small.seats.accept_hold(SeatId(event.id, 4), other, JobId.new(event.id))
+    assert small.seats.accept_reserve(SeatId(event.id, 1), user, JobId.new(event.id)).rank == 2
+
+
+def test_every_change_is_in_the_stream_and_no_user_is(store: Store, event: Event, buyer: Buyer) -> None:
+    """In order, with cause, job and request; the user as a hash that is the same within the event."""
+    seat, job = SeatId(event.id, 4), JobId.new(event.id)
+    store.seats.accept_hold(seat, buyer.user, job, "request-1")
+    store.seats.hold(seat, buyer.user, job, "request-1")
+    store.seats.refresh(seat, buyer.user, "request-2")
+    store.seats.release(seat, buyer.user, "request-3")
+    buyer.hold(seat)
+    buyer.reserve(seat)
+    entries = [fields for _, fields in store.client.xrange(keys.changes(event.id))]
+    assert [e["cause"] for e in entries] == ["held", "refreshed", "released", "held", "reserved"]
+    assert [e["seq"] for e in entries] == ["1", "2", "3", "4", "5"]
+    assert {e["seat"] for e in entries} == {"4"}
+    assert (entries[0]["job"], entries[0]["request"], entries[1]["request"]) == (str(job), "request-1", "request-2")
+    assert len({e["actor"] for e in entries}) == 1
+    assert buyer.user not in str(entries)

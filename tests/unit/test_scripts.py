@@ -1,0 +1,59 @@
+"""The Lua sources: documented, expanded, and never touching a key they did not declare."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from reservation.scripts import source
+
+LUA = files("reservation.lua")
+OPERATIONS = sorted(
+    f.name.removesuffix(".lua") for f in LUA.iterdir() if f.name.endswith(".lua") and not f.name.startswith("_")
+)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_says_what_it_guarantees_takes_and_returns(name: str) -> None:
+    """Its header names the operation, its keys and what it returns; what writes says what it promises."""
+    text = LUA.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    header = text[: text.index("]]")]
+    assert header.startswith(f"--[[ {name}: ")
+    assert "\nKEYS  " in header
+    assert "\nReturns " in header
+    assert ("ARGV[" not in source(name)) or "\nARGV  " in header
+    writes = re.search(r"call\('(HSET|ZADD|SET|DEL|XADD|HDEL|ZREM|SADD)'", source(name))
+    assert not writes or "Guarantee: " in header or "decides nothing" in header or name in ("touch_event", "heartbeat")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_keys_come_from_declared_ones(name: str) -> None:
+    """No key is written out or put together in a script: Redis Cluster routes by the declared ones."""
+    for match in re.finditer(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", source(name)):
+        if match[1] != "TIME":
+            assert match[2].startswith("KEYS[") or match[2].endswith("key"), match[0]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_sources_are_expanded(name: str) -> None:
+    """Includes and codes are replaced; the clock is read once at the most."""
+    text = source(name)
+    assert "@include" not in text
+    assert "CODE." not in text
+    assert text.count("redis.call('TIME')") <= 1
+
+
+def test_an_unknown_code_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """A misspelt CODE.NAME fails when the script is loaded, not when a seat is sold."""
+    from reservation import scripts
+
+    class _Files:
+        def joinpath(self, _: str) -> "_Files":
+            return self
+
+        def read_text(self, **_: str) -> str:
+            return "return CODE.NO_SUCH_CODE"
+
+    monkeypatch.setattr(scripts, "files", lambda _: _Files())
+    with pytest.raises(KeyError, match="NO_SUCH_CODE"):
+        source("anything")

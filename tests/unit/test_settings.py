@@ -1,0 +1,97 @@
+"""Settings: documented whole, and a bad one stops the start with its name."""
+
+from pathlib import Path
+
+import pytest
+
+from reservation import settings
+from reservation.settings import Settings, SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_env_example_has_every_setting_with_its_default() -> None:
+    """Copied as it is, .env.example changes nothing."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    named = {line.partition("=")[0].lower() for line in lines if line and not line.startswith("#")}
+    assert named == set(Settings.model_fields)
+    assert Settings(_env_file=ROOT / ".env.example") == Settings()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("MAX_HELD_SEATS", "0"),
+        ("MAX_HELD_SEATS", "six"),
+        ("LOCK_EXPIRATION_TIME", "-1"),
+        ("LOCK_EXPIRATION_TIME", "nan"),
+        ("LOCK_EXPIRATION_TIME", "inf"),
+        ("REDIS_URL", "localhost:6379"),
+        ("LOG_LEVEL", "loud"),
+        ("WORKER_THREADS", "0"),
+    ],
+)
+def test_a_bad_value_is_named_in_one_line(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line starts with the variable and repeats the value."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        settings.load()
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"{name}: ")
+    assert value in line
+
+
+def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the settings' text nor in a log."""
+    monkeypatch.setenv("AUDIT_KEY", "open sesame")
+    assert "open sesame" not in repr(settings.load())
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the file over the default."""
+    (tmp_path / ".env").write_text("PORT=4000\nMAX_HELD_SEATS=3\n")
+    monkeypatch.setenv("PORT", "5000")
+    loaded = settings.load()
+    assert (loaded.port, loaded.max_held_seats) == (5000, 3)
+
+
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [
+        ("redis://host:6380/0", "redis://host:6380/1"),
+        ("redis://host", "redis://host/1"),
+        ("rediss://:pw@host/3?ssl_cert_reqs=none", "rediss://:pw@host/1?ssl_cert_reqs=none"),
+        ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=1"),
+    ],
+)
+def test_the_queue_is_in_database_1_unless_named(state: str, queue: str) -> None:
+    """Of the same server, with everything else of its URL."""
+    assert settings.load(redis_url=state).queue_url == queue
+
+
+def test_queue_and_state_may_not_share_a_database() -> None:
+    """Dramatiq's maintenance looks through all keys of its database."""
+    with pytest.raises(SettingsError, match="BROKER_URL"):
+        settings.load(redis_url="redis://h/0", broker_url="redis://h/0")
+
+
+def test_redis_host_stands_in_for_redis_url() -> None:
+    """The original's names still work."""
+    assert settings.load(redis_host="db", redis_port=6380).state_url == "redis://db:6380/0"
+
+
+def test_without_a_server_there_is_a_clear_error() -> None:
+    """Only `up` starts one of its own."""
+    loaded = settings.load()
+    assert loaded.embedded
+    with pytest.raises(SettingsError, match="REDIS_URL"):
+        _ = loaded.state_url
