@@ -11,7 +11,7 @@ import structlog
 from actors.listener import Listener
 from actors.middleware import process_id
 from actors.queue import Queue
-from reservation import keys, signals
+from reservation import keys, lifeline, signals
 from reservation.codes import Code
 from reservation.errors import ReservationError
 from reservation.fleet import Load
@@ -98,6 +98,7 @@ class Sweeper:
 def run(settings: Settings) -> None:
     """Sweeps and listens until SIGTERM or SIGINT."""
     signals.hold_back()
+    lifeline.watch()
     stopping = threading.Event()
     store = Store.connect(settings, connections=4)
     queue = Queue.connect(settings, store, connections=4)

@@ -4,7 +4,7 @@ import structlog
 from dramatiq import Worker
 
 from actors.queue import Queue
-from reservation import signals
+from reservation import lifeline, signals
 from reservation.settings import Settings
 from reservation.store import Store
 
@@ -17,6 +17,7 @@ _IDLE_MS = 1_000
 def run(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; then finishes what has begun and gives the rest back."""
     signals.hold_back()
+    lifeline.watch()
     store = Store.connect(settings, connections=settings.worker_threads + 2)
     queue = Queue.connect(settings, store, connections=settings.worker_threads + 4)
     worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_IDLE_MS)

@@ -26,6 +26,8 @@ from reservation import lifeline
 
 #: Longest path of a Unix socket that every supported system takes, bytes (macOS: 104).
 _SOCKET_PATH_LIMIT = 100
+#: How long a folder's former server may take to stop, seconds.
+_LOCK_S = 3.0
 
 
 class EmbeddedError(Exception):
@@ -92,7 +94,7 @@ class EmbeddedRedis:
         with open(self.data_dir / "redis.log", "ab") as log:
             self._keeper = lifeline.spawn(self._command, env={}, stdout=log, stderr=log)
         try:
-            wait_until_ready(self.url(), self._keeper, timeout_s)
+            wait_until_ready(self.data_dir, self._keeper, timeout_s)
         except EmbeddedError:
             self.stop()
             raise
@@ -112,23 +114,50 @@ class EmbeddedRedis:
         self.stop()
 
 
-def wait_until_ready(server_url: str, keeper: "subprocess.Popen[bytes]", timeout_s: float) -> None:
-    """Waits until the server answers, its data loaded. Raises EmbeddedError."""
+def wait_until_ready(data_dir: Path, keeper: "subprocess.Popen[bytes]", timeout_s: float) -> None:
+    """Waits until this keeper's server answers, its data loaded. Raises EmbeddedError."""
     deadline = time.monotonic() + timeout_s
-    client = redis.Redis.from_url(server_url, socket_timeout=1, retry=None)
+    client = redis.Redis.from_url(url(data_dir), socket_timeout=1, retry=None)
+    while not (_keeper_of(data_dir) == keeper.pid and _answers(client)):
+        if keeper.poll() is not None:
+            raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}")
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"the embedded Redis did not answer in {timeout_s:g} s")
+        time.sleep(0.02)
+    client.close()
+
+
+def _keeper_of(data_dir: Path) -> int | None:
+    """Who has the lock; until this keeper has, another's server may be what answers."""
+    try:
+        return int((data_dir / "lock").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _lock(data_dir: Path) -> int | None:
+    """Takes the folder, waiting for a server that is about to stop; returns the lock's descriptor."""
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _LOCK_S
     while True:
         try:
-            client.ping()
-        except redis.RedisError as error:
-            if keeper.poll() is not None:
-                raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}") from None
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"the embedded Redis did not answer in {timeout_s:g} s: {error}") from None
-            time.sleep(0.02)
+                os.close(lock)
+                return None
+            time.sleep(0.05)
         else:
-            return
-        finally:
-            client.close()
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            return lock
 
 
 def _die_with_keeper() -> None:
@@ -143,10 +172,8 @@ def _die_with_keeper() -> None:
 def main(data_dir: Path, options: Sequence[str]) -> int:
     """Runs the server until it ends, or until SIGTERM, SIGINT or the parent's end. Returns its status."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = _lock(data_dir)
+    if lock is None:
         sys.stderr.write(f"another server is using {data_dir}\n")
         return 3
     command = [

@@ -64,7 +64,7 @@ def _start_redis(settings: Settings, supervisor: Supervisor) -> Settings:
     if child.process is None:
         raise AssertionError("a child that was started has a process")
     try:
-        embedded.wait_until_ready(embedded.url(data_dir), child.process, _READY_S)
+        embedded.wait_until_ready(data_dir, child.process, _READY_S)
     except EmbeddedError as error:
         raise StartError(f"{error}\n{_tail(log_file)}") from None
     return settings.model_copy(update={"redis_url": embedded.url(data_dir), "broker_url": embedded.url(data_dir, 1)})

@@ -72,7 +72,7 @@ class Process:
 
 
 def _below(root: int) -> dict[int, tuple[int, str]]:
-    lines = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    lines = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [re.match(r"\s*(\d+)\s+(\d+)\s+(.*)", line) for line in lines.splitlines()]
     found: dict[int, tuple[int, str]] = {}
     parents = {root}
