@@ -1,5 +1,6 @@
 """The `reservation` command."""
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -66,7 +67,9 @@ def api(processes: int | None, fd: int | None) -> None:
     try:
         listener = server.listen(loaded.host, loaded.port)
     except OSError as error:
-        raise click.ClickException(f"PORT: cannot listen on {loaded.host}:{loaded.port}: {error.strerror}") from None
+        raise click.ClickException(
+            f"PORT: cannot listen on {loaded.host}:{loaded.port}: {os.strerror(error.errno or 0)}"
+        ) from None
     count = loaded.api_processes or 1
     if count == 1:
         server.run(loaded, listener)
@@ -75,7 +78,7 @@ def api(processes: int | None, fd: int | None) -> None:
     children = [
         Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited]) for n in range(1, count + 1)
     ]
-    run_all(children, loaded.worker_shutdown_timeout)
+    run_all(children, server.DRAIN_S)
 
 
 @cli.command()

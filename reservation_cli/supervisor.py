@@ -17,6 +17,8 @@ log = structlog.get_logger()
 #: Time before a process that died is started again, seconds: doubling from the first to the last,
 #: and back to the first once it has run for that long.
 _RESTART_S, _RESTART_MAX_S = 0.2, 5.0
+#: What a process may take to stop beyond what it gives itself, seconds.
+_STOP_SLACK_S = 3.0
 #: How often the processes are looked at, seconds.
 _LOOK_S = 0.1
 
@@ -83,12 +85,12 @@ class Supervisor:
     """Looks after groups of processes from one thread.
 
     Arguments:
-        stop_timeout_s: how long a group may take to stop before it is killed.
+        stop_timeout_s: how long a process of a group gives itself to stop. It is killed somewhat later.
     """
 
     def __init__(self, stop_timeout_s: float) -> None:
         self._groups: list[list[Child]] = []
-        self._stop_timeout_s = stop_timeout_s
+        self._stop_timeout_s = stop_timeout_s + _STOP_SLACK_S
 
     def start(self, *children: Child) -> None:
         """Starts a group and looks after it from now on."""

@@ -1,6 +1,8 @@
 """`reservation up`: the whole service in one terminal."""
 
+import os
 import time
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import click
@@ -13,13 +15,11 @@ from reservation.errors import StateUnavailable
 from reservation.settings import Settings, cores
 from reservation.store import Store
 from reservation_cli.supervisor import Child, Supervisor, command
-from reservation_http.server import listen
+from reservation_http.server import DRAIN_S, listen
 
 #: How long the parts may take until all of them answer, seconds. A large append-only file is loaded
 #: in this time too.
 _READY_S = 60
-#: What a part may take to stop beyond what a worker is given, seconds.
-_STOP_SLACK_S = 3
 #: Processes for the API and the workers: by processor, at most so many.
 _MOST_API, _MOST_WORKERS = 4, 8
 
@@ -36,8 +36,10 @@ def run(settings: Settings) -> None:
     try:
         listener = listen(settings.host, settings.port)
     except OSError as error:
-        raise StartError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-    supervisor = Supervisor(settings.worker_shutdown_timeout + _STOP_SLACK_S)
+        raise StartError(
+            f"PORT: cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}"
+        ) from None
+    supervisor = Supervisor(max(settings.worker_shutdown_timeout, DRAIN_S))
     try:
         if settings.embedded:
             settings = _start_redis(settings, supervisor)
@@ -130,18 +132,25 @@ def _wait_until_ready(
 
 
 def _answers(settings: Settings) -> bool:
-    from urllib.request import urlopen
-
+    # Not urllib, which would ask a proxy for it if one is configured.
+    connection = HTTPConnection(_host(settings), settings.port, timeout=2)
     try:
-        with urlopen(f"{_base(settings)}/health/ready", timeout=2) as answer:  # noqa: S310 - our own URL
-            return bool(answer.status == 200)
-    except OSError:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
+
+
+def _host(settings: Settings) -> str:
+    """Where to connect to what listens on HOST."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - binds nothing
 
 
 def _base(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - what to connect to, not to bind
-    return f"http://{host}:{settings.port}"
+    host = _host(settings)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _tail(log_file: Path | None, lines: int = 8) -> str:

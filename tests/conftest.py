@@ -4,10 +4,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 
+from reservation import keys
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
@@ -91,6 +93,11 @@ def buyer(store: Store, user: str) -> Buyer:
 @pytest.fixture
 def rival(store: Store, other: str) -> Buyer:
     return Buyer(store, other)
+
+
+def changes(store: Store, event_id: str) -> list[dict[str, str]]:
+    """The event's change stream, oldest first."""
+    return [fields for _, fields in cast(Any, store.client.xrange(keys.changes(event_id)))]
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 10) -> None:

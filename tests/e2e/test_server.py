@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from reservation.embedded import EmbeddedRedis
-from tests.conftest import wait_for
 from tests.e2e.conftest import Process, free_port
 
 
@@ -64,24 +63,25 @@ def test_no_server_banner(api: tuple[Process, int]) -> None:
     assert "server" not in httpx.get(f"http://127.0.0.1:{port}/health/live").headers
 
 
-def test_a_request_that_has_begun_is_answered_before_it_stops(api: tuple[Process, int]) -> None:
-    """SIGTERM while 10,000 seats are being created: 201, then the end."""
+def _request(body: bytes) -> bytes:
+    head = b"POST /events/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
+def test_requests_that_were_sent_are_answered_before_it_stops(api: tuple[Process, int]) -> None:
+    """SIGTERM right after twenty clients asked for 10,000 seats each: 201 for each, then the end."""
     process, port = api
-    answers: list[int] = []
-
-    def create() -> None:
-        body = {"name": "Opening night", "totalSeats": 10_000}
-        answers.append(httpx.post(f"http://127.0.0.1:{port}/events/create", json=body, timeout=10).status_code)
-
-    threads = [threading.Thread(target=create) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.1)
+    request = _request(b'{"name": "Opening night", "totalSeats": 10000}')
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
+    for client in clients:
+        client.sendall(request)
+    process.process.terminate()
+    answers = [client.recv(1000)[:12] for client in clients]
+    for client in clients:
+        client.close()
+    assert answers == [b"HTTP/1.1 201"] * 20
     assert process.stop() == 0
-    for thread in threads:
-        thread.join()
-    assert answers == [201] * 4
-    wait_for(lambda: "stopped serving" in process.output)
+    assert "stopped serving" in process.output
 
 
 def test_an_idle_api_stops_at_once(api: tuple[Process, int]) -> None:
@@ -91,3 +91,49 @@ def test_an_idle_api_stops_at_once(api: tuple[Process, int]) -> None:
         began = time.monotonic()
         assert process.stop() == 0
     assert time.monotonic() - began < 3
+
+
+def test_busy_connections_do_not_delay_the_stop(api: tuple[Process, int]) -> None:
+    """Each is answered once more and told that it is the last time."""
+    process, port = api
+    failed: list[str] = []
+    stopping = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client() as client:
+            while True:
+                try:
+                    answer = client.get(f"http://127.0.0.1:{port}/health/live")
+                except httpx.ConnectError:
+                    return  # nobody listens any more
+                except httpx.TransportError as error:
+                    failed.append(repr(error))
+                    return
+                if answer.headers.get("connection") == "close" and stopping.is_set():
+                    return
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    stopping.set()
+    assert process.stop() == 0
+    assert time.monotonic() - began < 5
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_a_request_that_is_still_arriving_is_answered(api: tuple[Process, int]) -> None:
+    """Its rest may come after SIGTERM."""
+    process, port = api
+    request = _request(b'{"name": "Opening night", "totalSeats": 10}')
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(request[:-20])
+        time.sleep(0.1)
+        process.process.terminate()
+        time.sleep(0.4)
+        connection.sendall(request[-20:])
+        assert connection.recv(100).startswith(b"HTTP/1.1 201")
+    assert process.stop() == 0

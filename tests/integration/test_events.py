@@ -1,6 +1,8 @@
 """Events: whole or absent, and their lists of free seats."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -38,10 +40,10 @@ class _Breaking(Scripts):
         super().__init__(scripts.client)
         self._step = step
 
-    def run(self, name: str, keys: object, args: object = ()) -> object:  # type: ignore[override]
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
         if name == self._step:
             raise StateUnavailable
-        return super().run(name, keys, args)  # type: ignore[arg-type]
+        return super().run(name, keys, args)
 
 
 @pytest.mark.parametrize("step", ["index_event", "create_seats", "publish_event"])

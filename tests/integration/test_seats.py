@@ -22,17 +22,16 @@ from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
-from tests.conftest import Buyer, wait_for
+from tests.conftest import Buyer, changes, wait_for
 
 
 def _is_consistent(store: Store, event: Event) -> bool:
     """Whether the free and held sets say what the seats say."""
     ids = [SeatId(event.id, n) for n in range(1, event.total_seats + 1)]
     status = {str(seat): store.client.hget(keys.seat(seat), "status") for seat in ids}
-    return (
-        {s for s, v in status.items() if v == "Available"} == set(store.client.zrange(keys.available(event.id), 0, -1))
-        and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
-    )
+    return {s for s, v in status.items() if v == "Available"} == set(
+        store.client.zrange(keys.available(event.id), 0, -1)
+    ) and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
 
 
 def _lapse(store: Store, seat: SeatId) -> None:
@@ -302,7 +301,9 @@ def test_a_hold_is_pinned_beyond_its_end_once(
     assert store.seats.reserve(seat, user, second).code == Code.RESERVED
 
 
-def test_a_lapsed_pin_frees_the_seat(make_settings: Callable[..., Settings], event: Event, user: str, other: str) -> None:
+def test_a_lapsed_pin_frees_the_seat(
+    make_settings: Callable[..., Settings], event: Event, user: str, other: str
+) -> None:
     """With hold and deadline both over, the seat is free though nobody has failed the job yet."""
     late = Store.connect(make_settings(reserve_job_deadline=0.2, lock_expiration_time=0.1), connections=2)
     seat, job = SeatId(event.id, 1), JobId.new(event.id)
@@ -366,7 +367,7 @@ def test_every_change_is_in_the_stream_and_no_user_is(store: Store, event: Event
     store.seats.release(seat, buyer.user, "request-3")
     buyer.hold(seat)
     buyer.reserve(seat)
-    entries = [fields for _, fields in store.client.xrange(keys.changes(event.id))]
+    entries = changes(store, event.id)
     assert [e["cause"] for e in entries] == ["held", "refreshed", "released", "held", "reserved"]
     assert [e["seq"] for e in entries] == ["1", "2", "3", "4", "5"]
     assert {e["seat"] for e in entries} == {"4"}

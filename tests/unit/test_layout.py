@@ -1,6 +1,7 @@
 """The layout: what would break every process started in the checkout, and which way imports go."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,15 @@ def test_imports_point_one_way(package: str, forbidden: set[str]) -> None:
             else:
                 continue
             assert not names & forbidden, f"{path} imports {names & forbidden}"
+
+
+def test_every_package_is_installed() -> None:
+    """The list in setup.cfg is written by hand; an editable install would not notice what it lacks."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    roots = [ROOT / name for name in ("reservation", "actors", "reservation_cli", "http/reservation_http")]
+    found = {
+        ".".join(path.parent.relative_to(root.parent).parts) for root in roots for path in root.rglob("__init__.py")
+    }
+    assert listed == found

@@ -109,7 +109,7 @@ class FreeSeatList:
 
 def _body(event_id: str, free: FreeList, ids: list[str]) -> bytes:
     """FreeSeats as JSON. A free seat is the same text but for its id, so 10,000 of them are one join;
-    as 10,000 models they took a hundred times as long (docs/performance.md)."""
+    as models they take twelve times as long (docs/performance.md)."""
     before, after = '{"id":"', f'","eventId":"{event_id}","UUID":"","status":"Available"}}'
     seats = before + f"{after},{before}".join(ids) + after if ids else ""
     cursor = f',"nextCursor":"{ids[-1].rpartition("-")[2]}"' if free.more else ""
