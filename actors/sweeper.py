@@ -78,9 +78,7 @@ class Sweeper:
         if now - job.sent_at < wait_ms or not self._store.jobs.claim_resend(job):
             return False
         log.info("job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id)
-        return self._queue.send_job(
-            job.job_id, "HOLD_SEAT" if job.task.type == "HOLD_SEAT" else "RESERVE_SEAT", job.task.request_id
-        )
+        return self._queue.send_job(job.job_id, job.task.type, job.task.request_id)
 
     def _walk(self) -> None:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""

@@ -10,7 +10,7 @@ from reservation import keys
 from reservation.codes import Code
 from reservation.errors import NotFound, refusal
 from reservation.ids import JobId, SeatId
-from reservation.models import Job, JobData, JobResult, Seat, SeatStatus
+from reservation.models import Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
 
 #: Verdicts in the job's favour: the seat's status then, and what people are told.
@@ -35,7 +35,7 @@ _REFUSED = {
 class Task(NamedTuple):
     """What a worker needs to know of a job."""
 
-    type: str
+    type: JobType
     seat_id: SeatId
     user: str
     request_id: str

@@ -1,7 +1,6 @@
 """The service as its users have it: real processes, started by the command, spoken to over HTTP."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -60,7 +59,7 @@ class Process:
 
     def family(self) -> dict[int, str]:
         """Command lines of all processes below this one, by pid."""
-        return {pid: name for pid, (parent, name) in _below(self.process.pid).items() if parent}
+        return _below(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 20) -> int:
         self.process.send_signal(number)
@@ -71,28 +70,41 @@ class Process:
         return status
 
 
-def _below(root: int) -> dict[int, tuple[int, str]]:
-    lines = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [re.match(r"\s*(\d+)\s+(\d+)\s+(.*)", line) for line in lines.splitlines()]
-    found: dict[int, tuple[int, str]] = {}
+def _below(root: int) -> dict[int, str]:
+    """Command lines of all processes below one, by pid."""
+    rows = list(_processes())
+    found: dict[int, str] = {}
     parents = {root}
     while parents:
-        children = {int(r[1]): (int(r[2]), r[3]) for r in rows if r and int(r[2]) in parents}
+        children = {pid: line for pid, parent, line in rows if parent in parents}
         found.update(children)
         parents = set(children)
     return found
 
 
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Pid, parent and command line of each process; without `ps` where there is /proc."""
+    if not Path("/proc/self/stat").exists():
+        lines = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+        for line in lines.splitlines():
+            pid, parent, *rest = line.split(None, 2)
+            yield int(pid), int(parent), "".join(rest)
+        return
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
+        # proc_pid_stat(5): the name, in parentheses, may hold anything; state and parent follow it.
+        state, parent = stat.rpartition(")")[2].split()[:2]
+        if state != "Z":
+            yield int(folder.name), int(parent), line
+
+
 def gone(pids: list[int]) -> bool:
     """Whether none of these processes is left."""
-    return not [pid for pid in pids if Path(f"/proc/{pid}/status").exists() and not _is_zombie(pid)]
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return True
+    return not {pid for pid, _, _ in _processes()} & set(pids)
 
 
 class Service:

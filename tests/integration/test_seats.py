@@ -206,6 +206,33 @@ def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, u
     assert _is_consistent(brief, event)
 
 
+def test_a_hold_ends_to_the_millisecond(brief: Store, event: Event, user: str) -> None:
+    """Not before its `expiresAt`, and not one read later: by seat, by list, and by what it allows."""
+
+    def now() -> int:
+        seconds, micros = brief.client.time()
+        return seconds * 1000 + micros // 1000
+
+    seat = SeatId(event.id, 1)
+    Buyer(brief, user).hold(seat)
+    expires = brief.seats.get(seat).expires_at
+    assert expires is not None
+    before = after = 0
+    while after < 20:
+        began = now()
+        status, total = brief.seats.get(seat).status, brief.events.list_free(event.id).total
+        ended = now()
+        if ended < expires:
+            assert (status, total) == ("On hold", 19)
+            before += 1
+        if began >= expires:
+            assert (status, total) == ("Available", 20)
+            after += 1
+    assert before > 20
+    with pytest.raises(NotOnHold):
+        brief.seats.refresh(seat, user)
+
+
 def test_reserving_sells_the_seat_for_good(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
     """Nobody can hold, refresh or release it; its buyer's second reserve succeeds and changes nothing."""
     seat = SeatId(event.id, 1)
