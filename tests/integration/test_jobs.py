@@ -1,6 +1,7 @@
 """The job ledger: every accepted job ends, once, and can be read."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_accepting_again_is_the_same_acceptance(store: Store, event: Event, user
     assert store.seats.accept_hold(seat, user, job) == first
     assert store.client.zcard(keys.jobs(event.id)) == 1
     assert store.client.hget(keys.event(event.id), "tickets") == "1"
+
+
+def test_accepting_a_reserve_again_does_not_open_it_again(store: Store, event: Event, buyer: Buyer) -> None:
+    """Not even when it has been carried out meanwhile."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    buyer.hold(seat)
+    store.seats.accept_reserve(seat, buyer.user, job)
+    store.seats.reserve(seat, buyer.user, job)
+    assert store.seats.accept_reserve(seat, buyer.user, job).job_id == str(job)
+    assert store.jobs.read(job).status == "completed"
+    assert store.client.zcard(keys.jobs(event.id)) == 0
 
 
 def test_without_a_ledger_entry_nothing_happens(store: Store, event: Event, user: str) -> None:
@@ -144,19 +156,16 @@ def test_active_is_shown_while_a_job_is_open(store: Store, event: Event, user: s
     assert store.jobs.read(job).status == "completed"
 
 
-def test_the_pace_of_an_event_is_measured_while_jobs_wait(store: Store, event: Event) -> None:
-    """Ten jobs that were waiting: the time between two ends, not since they arrived."""
-    users = [f"0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d{n:02}" for n in range(10)]
-    jobs = [(SeatId(event.id, n + 1), users[n], JobId.new(event.id)) for n in range(10)]
+def test_the_pace_of_an_event_is_the_time_between_two_ends(store: Store, event: Event) -> None:
+    """Not the time since they arrived: twenty jobs that waited 300 ms are carried out in a few."""
+    jobs = [(SeatId(event.id, n), str(uuid4()), JobId.new(event.id)) for n in range(1, 21)]
     for job in jobs:
         store.seats.accept_hold(*job)
-    began = store.events.load(event.id).now
+    accepted = store.events.load(event.id).now
+    wait_for(lambda: store.events.load(event.id).now > accepted + 300)
     for job in jobs:
         store.seats.hold(*job)
-    took_us = (store.events.load(event.id).now - began + 1) * 1000
-    pace = int(store.client.hget(keys.event(event.id), "pace") or 0)
-    assert pace > 0
-    assert pace * 9 < 16 * took_us
+    assert 0 < int(store.client.hget(keys.event(event.id), "pace") or 0) < 200_000
 
 
 def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(

@@ -122,6 +122,20 @@ def test_the_limit_counts_live_holds_only(brief: Store, event: Event, user: str)
         assert buyer.hold(SeatId(event.id, number)).code == Code.HELD
 
 
+def test_holds_that_ran_out_make_room_beside_those_that_live(
+    store: Store, brief: Store, event: Event, user: str
+) -> None:
+    """Five that ended and one that lives: five more."""
+    Buyer(store, user).hold(SeatId(event.id, 1))
+    for number in range(2, 7):
+        Buyer(brief, user).hold(SeatId(event.id, number))
+    _lapse(brief, SeatId(event.id, 6))
+    codes = [Buyer(store, user).hold(SeatId(event.id, number)).code for number in range(11, 16)]
+    assert codes == [Code.HELD] * 5
+    with pytest.raises(LimitReached):
+        store.seats.accept_hold(SeatId(event.id, 16), user, JobId.new(event.id))
+
+
 def test_holding_ones_own_seat_again_leaves_its_expiry(store: Store, event: Event, buyer: Buyer) -> None:
     """It succeeds, at the limit too, and extends nothing."""
     for number in range(1, 7):
@@ -203,6 +217,7 @@ def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, u
         brief.seats.refresh(seat, user)
     assert Buyer(brief, other).hold(seat).code == Code.HELD
     assert brief.seats.get(seat).user == other
+    assert [change["cause"] for change in changes(brief, event.id)] == ["held", "expired", "held"]
     assert _is_consistent(brief, event)
 
 
@@ -240,6 +255,7 @@ def test_reserving_sells_the_seat_for_good(store: Store, event: Event, buyer: Bu
     assert buyer.reserve(seat).code == Code.RESERVED
     shown = store.seats.get(seat)
     assert (shown.status, shown.user, shown.expires_at) == ("Reserved", buyer.user, None)
+    assert not store.client.exists(keys.lock(seat), keys.holder(event.id, buyer.user))
     before = store.client.hgetall(keys.seat(seat))
     with pytest.raises(SeatReserved):
         rival.hold(seat)
@@ -338,8 +354,34 @@ def test_a_lapsed_pin_frees_the_seat(
     late.seats.accept_reserve(seat, user, job)
     _lapse(late, seat)
     assert Buyer(late, other).hold(seat).code == Code.HELD
+    assert "reserveJob" not in late.client.hgetall(keys.seat(seat)), "the new hold has its own pin to use"
     assert late.seats.reserve(seat, user, job).code == Code.DEADLINE_PASSED
     assert late.seats.get(seat).user == other
+
+
+def test_failing_a_reserve_whose_hold_is_over_frees_the_seat(
+    make_settings: Callable[..., Settings], event: Event, user: str
+) -> None:
+    """In the same step, and the user may hold as many as before."""
+    late = Store.connect(make_settings(reserve_job_deadline=0.1, lock_expiration_time=0.05), connections=2)
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    Buyer(late, user).hold(seat)
+    late.seats.accept_reserve(seat, user, job)
+    _lapse(late, seat)
+    assert late.seats.fail(seat, user, job, Code.DEADLINE_PASSED).code == Code.DEADLINE_PASSED
+    assert late.client.hget(keys.seat(seat), "status") == "Available"
+    assert late.client.zscore(keys.holder(event.id, user), str(seat)) is None
+    assert _is_consistent(late, event)
+
+
+def test_a_hold_that_is_over_is_not_reserved(store: Store, event: Event, buyer: Buyer) -> None:
+    """Whatever the ledger says: the script looks at the seat."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    buyer.hold(seat)
+    store.seats.accept_reserve(seat, buyer.user, job)
+    store.client.hset(keys.seat(seat), mapping={"expiresAt": 1, "reservingUntil": 1})
+    assert store.seats.reserve(seat, buyer.user, job).code == Code.HOLD_EXPIRED
+    assert store.client.hget(keys.seat(seat), "status") == "Available"
 
 
 def test_due_holds_are_released_a_hundred_at_a_time(brief: Store) -> None:
