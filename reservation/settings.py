@@ -95,6 +95,17 @@ class Settings(BaseSettings):
         return self.broker_url or with_database(self.state_url, 1)
 
     @property
+    def reachable_host(self) -> str:
+        """Where to connect, from this machine, to what listens on HOST."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - binds nothing
+
+    @property
+    def api_url(self) -> str:
+        """The API's address from this machine."""
+        host = self.reachable_host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def hold_ms(self) -> int:
         return round(self.lock_expiration_time * 1000)
 

@@ -139,7 +139,7 @@ def spec(directory: Path, check: bool) -> None:
 
 
 @cli.command()
-@click.option("--url", default=None, help="The service [http://HOST:PORT].")
+@click.option("--url", default=None, help="The service [on this machine, at PORT].")
 @click.option("--seats", type=click.IntRange(10, 10_000), default=500, show_default=True)
 @click.option("--buyers", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--seed", type=int, default=None, help="Makes the buyers' choices repeatable.")
@@ -148,4 +148,4 @@ def demo(url: str | None, seats: int, buyers: int, seed: int | None) -> None:
     from reservation_cli.demo import run
 
     loaded = _load()
-    sys.exit(run(url or f"http://{loaded.host}:{loaded.port}", seats, buyers, seed))
+    sys.exit(run(url or loaded.api_url, seats, buyers, seed))

@@ -133,7 +133,7 @@ def _wait_until_ready(
 
 def _answers(settings: Settings) -> bool:
     # Not urllib, which would ask a proxy for it if one is configured.
-    connection = HTTPConnection(_host(settings), settings.port, timeout=2)
+    connection = HTTPConnection(settings.reachable_host, settings.port, timeout=2)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == 200
@@ -143,16 +143,6 @@ def _answers(settings: Settings) -> bool:
         connection.close()
 
 
-def _host(settings: Settings) -> str:
-    """Where to connect to what listens on HOST."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - binds nothing
-
-
-def _base(settings: Settings) -> str:
-    host = _host(settings)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
 def _tail(log_file: Path | None, lines: int = 8) -> str:
     if log_file is None or not log_file.is_file():
         return ""
@@ -160,7 +150,7 @@ def _tail(log_file: Path | None, lines: int = 8) -> str:
 
 
 def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
-    base = _base(settings)
+    base = settings.api_url
     parts = ", ".join(f"{len(group)} {role}" for role, group in children.items())
     click.echo(
         f"""

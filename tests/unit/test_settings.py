@@ -95,3 +95,16 @@ def test_without_a_server_there_is_a_clear_error() -> None:
     assert loaded.embedded
     with pytest.raises(SettingsError, match="REDIS_URL"):
         _ = loaded.state_url
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:3000"),
+        ("0.0.0.0", "http://127.0.0.1:3000"),  # noqa: S104 - binds nothing
+        ("::", "http://[::1]:3000"),
+    ],
+)
+def test_the_api_is_reached_where_it_listens(host: str, url: str) -> None:
+    """Every interface includes the loopback one."""
+    assert settings.load(host=host).api_url == url
