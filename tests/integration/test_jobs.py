@@ -121,6 +121,16 @@ def test_a_deadline_is_the_servers_to_decide(store: Store, event: Event, user: s
     assert store.seats.get(seat).status == "Available"
 
 
+def test_a_job_that_has_ended_cannot_be_failed(store: Store, event: Event, user: str) -> None:
+    """A sweeper that looked just before the verdict comes too late."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    store.seats.accept_hold(seat, user, job)
+    store.seats.hold(seat, user, job)
+    before = store.client.hgetall(keys.job(job))
+    assert store.seats.fail(seat, user, job, Code.INTERNAL_ERROR).code == Code.HELD
+    assert store.client.hgetall(keys.job(job)) == before
+
+
 def test_ended_jobs_are_forgotten(make_settings: Callable[..., Settings], event: Event, user: str) -> None:
     """Results are kept for JOB_RESULT_TTL."""
     brief = Store.connect(make_settings(job_result_ttl=0.05), connections=2)

@@ -201,6 +201,14 @@ def test_release_frees_the_seat_at_once(store: Store, event: Event, buyer: Buyer
     assert _is_consistent(store, event)
 
 
+def test_a_released_seat_no_longer_counts(store: Store, event: Event, buyer: Buyer) -> None:
+    """At the limit, giving one back makes room for another."""
+    for number in range(1, 7):
+        buyer.hold(SeatId(event.id, number))
+    store.seats.release(SeatId(event.id, 1), buyer.user)
+    assert buyer.hold(SeatId(event.id, 7)).code == Code.HELD
+
+
 def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, user: str, other: str) -> None:
     """No listener, no sweeper: the seat lists as free, its holder cannot reserve it, another can hold it."""
     seat = SeatId(event.id, 1)
@@ -280,6 +288,19 @@ def test_a_reserved_seat_survives_every_expiry(brief: Store, event: Event, user:
     names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
     assert brief.scripts.run("release_due", names, [1000, "", "", str(seat)]) == 0
     assert brief.seats.get(seat).status == "Reserved"
+
+
+def test_a_seat_held_anew_is_not_released(store: Store, brief: Store, event: Event, user: str, other: str) -> None:
+    """Between being named as due and being released, it may have found another holder."""
+    seat = SeatId(event.id, 1)
+    Buyer(brief, user).hold(seat)
+    _lapse(brief, seat)
+    due = store.scripts.run("due_seats", [keys.holds(event.id)], [100])
+    assert due == [str(seat)]
+    Buyer(store, other).hold(seat)
+    names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
+    assert store.scripts.run("release_due", names, [1000, "", "", *due]) == 0
+    assert store.seats.get(seat).user == other
 
 
 def test_an_accepted_reserve_outlives_the_hold(brief: Store, event: Event, user: str, other: str) -> None:
