@@ -1,6 +1,7 @@
 """Queue, workers and sweeper, on a real broker: jobs are carried out, and none is lost."""
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,24 @@ def test_an_idle_worker_is_woken_rather_than_polling(store: Store, queue: Queue,
         after = queue.broker.client.info("commandstats")
     asked = sum(after[c]["calls"] - before.get(c, {"calls": 0})["calls"] for c in ("cmdstat_evalsha",))
     assert asked <= 20  # two queues, two fetches a second each; a heartbeat a second
+
+
+def test_a_message_wakes_a_waiting_consumer(
+    store: Store, queue: Queue, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not have to find it at its next look, a minute from now."""
+    monkeypatch.setattr("actors.consumer.BLOCK_S", 60)
+    monkeypatch.setattr("actors.broker.BLOCK_S", 60)
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(next(consumer)), daemon=True)
+    waiting.start()
+    wait_for(lambda: queue.broker.client.info("clients")["blocked_clients"])
+    _accept(store, queue, SeatId(event.id, 1), user)
+    waiting.join(10)
+    assert found
+    assert found[0] is not None
+    consumer.close()
 
 
 def test_a_message_that_is_lost_is_sent_again(
@@ -187,8 +206,6 @@ def test_an_expiry_is_heard_and_the_seat_freed(
     make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
 ) -> None:
     """With no sweeper: the notification alone."""
-    import threading
-
     brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
     stopping = threading.Event()
     listener = Listener(store, queue, stopping)
@@ -216,6 +233,7 @@ def test_a_missed_expiry_is_swept(
     assert queue.depth() == 1
     with working(queue):
         wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
+        assert not store.client.exists(keys.releasing(event.id)), "the next expiry gets a message of its own"
 
 
 def test_idle_events_are_dropped_from_the_index_and_found_again(
@@ -270,6 +288,47 @@ def test_a_full_consumer_waits_for_an_acknowledgement(store: Store, settings: Se
     consumer.ack(first)
     assert next(consumer) is not None
     consumer.close()
+
+
+def test_an_acknowledgement_wakes_a_full_consumer(
+    store: Store, settings: Settings, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on at once, not at its next look, a minute from now."""
+    monkeypatch.setattr("actors.consumer.BLOCK_S", 60)
+    queue = Queue.connect(settings.model_copy(update={"worker_threads": 1}), store, connections=4)
+    for number in range(1, 4):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    first, _ = next(consumer), next(consumer)
+    assert first is not None
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(next(consumer)), daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert not found
+    consumer.ack(first)
+    waiting.join(10)
+    assert found
+    consumer.close()
+
+
+def test_a_job_that_takes_long_is_shown_as_active(
+    store: Store, queue: Queue, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the heartbeat, at no cost to those that do not."""
+    let_go = threading.Event()
+    real = type(store.seats).hold
+
+    def slow(*arguments: Any) -> Any:
+        let_go.wait(20)
+        return real(*arguments)
+
+    monkeypatch.setattr(type(store.seats), "hold", slow)
+    job = _accept(store, queue, SeatId(event.id, 1), user)
+    with working(queue):
+        wait_for(lambda: store.jobs.read(job).status == "active")
+        let_go.set()
+        wait_for(lambda: store.jobs.read(job).status == "completed")
 
 
 def test_an_acknowledgement_that_times_out_is_tried_again(

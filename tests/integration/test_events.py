@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reservation import keys
+from reservation.codes import Code
 from reservation.errors import NotFound, StateUnavailable
 from reservation.events import Events
 from reservation.ids import SeatId
@@ -78,8 +79,10 @@ def test_an_id_that_is_taken_is_not_given_again(store: Store) -> None:
     ids = iter(["k3v9x2m7qa", "k3v9x2m7qa", "k3v9x2m7qb"])
     events = Events(store.scripts, new_id=lambda: next(ids))
     assert events.create("One", 10).id == "k3v9x2m7qa"
+    created = store.client.zscore(keys.EVENTS, "k3v9x2m7qa")
     assert events.create("Two", 10).id == "k3v9x2m7qb"
     assert store.events.get("k3v9x2m7qa").name == "One"
+    assert store.client.zscore(keys.EVENTS, "k3v9x2m7qa") == created
 
 
 def test_publishing_twice_changes_nothing(store: Store, event: Event, buyer: Buyer) -> None:
@@ -88,6 +91,13 @@ def test_publishing_twice_changes_nothing(store: Store, event: Event, buyer: Buy
     before = store.client.hgetall(keys.event(event.id))
     store.scripts.run("publish_event", [keys.event(event.id), keys.seats(event.id)], [event.id, "Again", 20])
     assert store.client.hgetall(keys.event(event.id)) == before
+
+
+def test_an_event_that_lacks_seats_is_not_published(store: Store) -> None:
+    """Whoever asks for it."""
+    names = [keys.event("k3v9x2m7qa"), keys.seats("k3v9x2m7qa")]
+    assert store.scripts.run("publish_event", names, ["k3v9x2m7qa", "x", 10])[0] == Code.EVENT_INCOMPLETE
+    assert store.client.dbsize() == 0
 
 
 def test_pages_follow_one_another(store: Store, event: Event, buyer: Buyer) -> None:
