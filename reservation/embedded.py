@@ -16,9 +16,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis
 
@@ -60,7 +61,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def url(data_dir: Path, database: int = 0) -> str:
     """The URL of the server of this folder."""
-    return f"unix://{socket_path(data_dir)}?db={database}"
+    return f"unix://{quote(str(socket_path(data_dir)))}?db={database}"
 
 
 def keeper_command(data_dir: Path, options: Sequence[str] = ()) -> list[str]:
@@ -114,11 +115,13 @@ class EmbeddedRedis:
         self.stop()
 
 
-def wait_until_ready(data_dir: Path, keeper: "subprocess.Popen[bytes]", timeout_s: float) -> None:
-    """Waits until this keeper's server answers, its data loaded. Raises EmbeddedError."""
+def wait_until_ready(
+    data_dir: Path, keeper: "subprocess.Popen[bytes]", timeout_s: float, stop: Callable[[], object] = lambda: False
+) -> None:
+    """Waits until this keeper's server answers, its data loaded, or until `stop` says so. Raises EmbeddedError."""
     deadline = time.monotonic() + timeout_s
     client = redis.Redis.from_url(url(data_dir), socket_timeout=1, retry=None)
-    while not (_keeper_of(data_dir) == keeper.pid and _answers(client)):
+    while not stop() and not (_keeper_of(data_dir) == keeper.pid and _answers(client)):
         if keeper.poll() is not None:
             raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}")
         if time.monotonic() > deadline:

@@ -1,7 +1,6 @@
 """Settings, from the environment and `.env`. `.env.example` describes each; a test keeps them equal."""
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -73,12 +72,12 @@ class Settings(BaseSettings):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
 
-    @cached_property
+    @property
     def embedded(self) -> bool:
         """Whether no server is named, so that `up` starts one of its own."""
         return self.redis_url is None and self.redis_host is None
 
-    @cached_property
+    @property
     def state_url(self) -> str:
         """Where seats, jobs and events are. Raises SettingsError if no server is named."""
         if self.redis_url is not None:
@@ -89,7 +88,7 @@ class Settings(BaseSettings):
             "REDIS_URL: is not set, nor is REDIS_HOST (only `reservation up` starts a server of its own)"
         )
 
-    @cached_property
+    @property
     def queue_url(self) -> str:
         """Where the queue is: BROKER_URL, or database 1 of the state's server."""
         return self.broker_url or with_database(self.state_url, 1)

@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
     supervisor = Supervisor(max(settings.worker_shutdown_timeout, DRAIN_S))
     try:
         if settings.embedded:
-            settings = _start_redis(settings, supervisor)
+            settings = _start_redis(settings, supervisor, stop)
         else:
             _check_redis(settings)
         children = _children(settings, listener.fileno())
@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
     click.echo("stopped")
 
 
-def _start_redis(settings: Settings, supervisor: Supervisor) -> Settings:
+def _start_redis(settings: Settings, supervisor: Supervisor, stop: signals.Flag) -> Settings:
     data_dir = settings.var_dir / "redis"
     log_file = settings.log_dir / "redis.log"
     child = Child("redis", embedded.keeper_command(data_dir), log_file)
@@ -66,7 +66,7 @@ def _start_redis(settings: Settings, supervisor: Supervisor) -> Settings:
     if child.process is None:
         raise AssertionError("a child that was started has a process")
     try:
-        embedded.wait_until_ready(data_dir, child.process, _READY_S)
+        embedded.wait_until_ready(data_dir, child.process, _READY_S, lambda: bool(stop))
     except EmbeddedError as error:
         raise StartError(f"{error}\n{_tail(log_file)}") from None
     return settings.model_copy(update={"redis_url": embedded.url(data_dir), "broker_url": embedded.url(data_dir, 1)})
