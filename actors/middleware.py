@@ -108,7 +108,7 @@ class Heartbeat(Middleware):
                 self._store.fleet.beat(keys.WORKERS, self._id, lag_ms)
                 self._show_active()
             except ReservationError as error:
-                log.warning("no heartbeat", error=str(error))
+                log.warning("no heartbeat", error=str(error.__cause__ or error))
             if self._stopping.wait(HEARTBEAT_S):
                 return
 

@@ -70,7 +70,12 @@ class Sweeper:
     def _fail(self, job: OpenJob) -> None:
         verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
         if verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None:
-            log.warning("job failed at its deadline", job_id=str(job.job_id), attempts=job.attempts)
+            log.warning(
+                "job failed at its deadline",
+                job_id=str(job.job_id),
+                attempts=job.attempts,
+                request_id=job.task.request_id,
+            )
 
     def _resend(self, job: OpenJob, now: int, lag_ms: int) -> bool:
         # At least twice the lag: a message that merely waits must not be joined by another.
@@ -109,7 +114,7 @@ def run(settings: Settings) -> None:
                 store.fleet.beat(keys.SWEEPERS, name)
                 sweeper.sweep()
             except ReservationError as error:
-                log.warning("sweep broke off", error=str(error))
+                log.warning("sweep broke off", error=str(error.__cause__ or error))
             except Exception:  # a pass that fails must not end all later ones
                 log.exception("sweep failed")
             if stopping.wait(settings.sweep_interval):

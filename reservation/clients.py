@@ -42,8 +42,9 @@ def connect(url: str, *, connections: int, decode: bool = True, block_s: float =
         socket_timeout=SOCKET_TIMEOUT_S + block_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
-        # A reply that is lost makes this run a script twice: each is safe to run twice.
-        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3),
+        # A reply that is lost makes this run a script twice: each is safe to run twice. What timed out
+        # is not sent again: who waits for it has waited long enough.
+        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3, supported_errors=(redis.ConnectionError,)),
     )
     return redis.Redis(connection_pool=pool)
 

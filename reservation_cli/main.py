@@ -1,6 +1,5 @@
 """The `reservation` command."""
 
-import os
 import socket
 import sys
 from pathlib import Path
@@ -65,11 +64,9 @@ def api(processes: int | None, fd: int | None) -> None:
         server.run(loaded, socket.socket(fileno=fd))
         return
     try:
-        listener = server.listen(loaded.host, loaded.port)
-    except OSError as error:
-        raise click.ClickException(
-            f"PORT: cannot listen on {loaded.host}:{loaded.port}: {os.strerror(error.errno or 0)}"
-        ) from None
+        listener = server.listen(loaded)
+    except server.ListenError as error:
+        raise click.ClickException(str(error)) from None
     count = loaded.api_processes or 1
     if count == 1:
         server.run(loaded, listener)

@@ -1,6 +1,5 @@
 """`reservation up`: the whole service in one terminal."""
 
-import os
 import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -10,12 +9,12 @@ import redis
 
 from reservation import embedded, lifeline, signals
 from reservation.clients import connect
-from reservation.embedded import EmbeddedError
+from reservation.embedded import EmbeddedError, FolderInUse
 from reservation.errors import StateUnavailable
-from reservation.settings import Settings, cores
+from reservation.settings import Settings, cores, masked
 from reservation.store import Store
 from reservation_cli.supervisor import Child, Supervisor, command
-from reservation_http.server import DRAIN_S, listen
+from reservation_http.server import DRAIN_S, ListenError, listen
 
 #: How long the parts may take until all of them answer, seconds. A large append-only file is loaded
 #: in this time too.
@@ -34,11 +33,14 @@ def run(settings: Settings) -> None:
     stop = signals.Flag()
     lifeline.watch(stop.set)
     try:
-        listener = listen(settings.host, settings.port)
-    except OSError as error:
-        raise StartError(
-            f"PORT: cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}"
-        ) from None
+        listener = listen(settings)
+    except ListenError as error:
+        raise StartError(str(error)) from None
+    for name, folder in (("LOG_DIR", settings.log_dir), ("VAR_DIR", settings.var_dir)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"{name}: cannot make {folder}: {error.strerror}") from None
     supervisor = Supervisor(max(settings.worker_shutdown_timeout, DRAIN_S))
     try:
         if settings.embedded:
@@ -61,19 +63,25 @@ def run(settings: Settings) -> None:
 def _start_redis(settings: Settings, supervisor: Supervisor, stop: signals.Flag) -> Settings:
     data_dir = settings.var_dir / "redis"
     log_file = settings.log_dir / "redis.log"
+    logged = log_file.stat().st_size if log_file.exists() else 0
     child = Child("redis", embedded.keeper_command(data_dir), log_file)
     supervisor.start(child)
     if child.process is None:
         raise AssertionError("a child that was started has a process")
     try:
         embedded.wait_until_ready(data_dir, child.process, _READY_S, lambda: bool(stop))
+    except FolderInUse:
+        raise StartError(
+            f"VAR_DIR: another service is using {settings.var_dir}/; stop it, or set PORT, VAR_DIR and LOG_DIR"
+        ) from None
     except EmbeddedError as error:
-        raise StartError(f"{error}\n{_tail(log_file)}") from None
+        raise StartError(f"{error}\n{_tail(log_file, logged)}") from None
     return settings.model_copy(update={"redis_url": embedded.url(data_dir), "broker_url": embedded.url(data_dir, 1)})
 
 
 def _check_redis(settings: Settings) -> None:
-    for name, url in (("REDIS_URL", settings.state_url), ("BROKER_URL", settings.queue_url)):
+    state = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
+    for name, url in ((state, settings.state_url), ("BROKER_URL", settings.queue_url)):
         try:
             connect(url, connections=1).ping()
         except redis.RedisError as error:
@@ -143,10 +151,11 @@ def _answers(settings: Settings) -> bool:
         connection.close()
 
 
-def _tail(log_file: Path | None, lines: int = 8) -> str:
+def _tail(log_file: Path | None, start: int = 0) -> str:
+    """The last lines of a log; of those from byte `start` on."""
     if log_file is None or not log_file.is_file():
         return ""
-    return "\n".join(log_file.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(log_file.read_bytes()[start:].decode(errors="replace").splitlines()[-8:])
 
 
 def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
@@ -154,7 +163,7 @@ def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
     parts = ", ".join(f"{len(group)} {role}" for role, group in children.items())
     click.echo(
         f"""
-Ready: {parts} on {settings.state_url}
+Ready: {parts} on {masked(settings.state_url)}
 
   API        {base}
   Try it     {base}/docs

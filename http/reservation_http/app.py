@@ -55,11 +55,21 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     app = falcon.App(middleware=[RequestLog()])
     handle_errors(app)
     api = routes(services)
-    for path, resource in api:
-        app.add_route(path, resource)
     document, page = ApiDocument(api), ReferencePage()
-    app.add_route("/openapi.yaml", document, suffix="yaml")
-    app.add_route("/openapi.json", document, suffix="json")
-    app.add_route("/docs", page)
-    app.add_route("/", page, suffix="root")
+    for path, resource in api:
+        _add_route(app, path, resource)
+    _add_route(app, "/openapi.yaml", document, "yaml")
+    _add_route(app, "/openapi.json", document, "json")
+    _add_route(app, "/docs", page)
+    _add_route(app, "/", page, "root")
     return app
+
+
+def _add_route(
+    app: falcon.App[falcon.Request, falcon.Response], path: str, resource: object, suffix: str | None = None
+) -> None:
+    """Serves a resource; where there is GET there is HEAD (RFC 9110, section 9.1), and Falcon leaves the body out."""
+    get, head = (f"on_{method}_{suffix}" if suffix else f"on_{method}" for method in ("get", "head"))
+    if hasattr(resource, get):
+        setattr(resource, head, getattr(resource, get))
+    app.add_route(path, resource, suffix=suffix)

@@ -26,6 +26,8 @@ def read_body(req: falcon.Request, model: type[Model]) -> Model:
     raw = req.bounded_stream.read(MAX_BODY + 1)
     if len(raw) > MAX_BODY:
         raise BodyTooLarge(f"A body may have {MAX_BODY:,} bytes.")
+    if not raw:
+        raise MalformedJson("The body is empty.")
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

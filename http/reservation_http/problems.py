@@ -70,6 +70,8 @@ KINDS = {
             True,
         ),
         Kind("body-too-large", 413, "The body is too large", "A body may have 16,384 bytes."),
+        Kind("head-too-large", 431, "The request's head is too large", "A request's head may have 8,192 bytes."),
+        Kind("not-implemented", 501, "Not implemented", "This transfer encoding is not implemented."),
         Kind("unsupported-media-type", 415, "Not JSON", "Send the body as application/json."),
         Kind(
             "invalid-request",

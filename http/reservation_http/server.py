@@ -1,5 +1,6 @@
 """Serves the application on Waitress: hardened, and stopped without dropping a request."""
 
+import errno
 import socket
 import sys
 import time
@@ -7,13 +8,12 @@ from typing import Any
 
 import structlog
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 
 from reservation import lifeline, signals
 from reservation.settings import Settings
 from reservation_http.app import Services, create_app
+from reservation_http.connection import Connection
 
 log = structlog.get_logger()
 
@@ -34,28 +34,21 @@ _LINGER_S = 0.5
 _SWITCH_INTERVAL_S = 0.0001
 
 
-class _TimedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
-    """Knows when its request began to arrive."""
-
-    def __init__(self, adjustments: object) -> None:
-        super().__init__(adjustments)
-        self.began = time.time()
+class ListenError(Exception):
+    """Raised when the service cannot listen where it shall. Its text names the setting."""
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
-    """A connection that is not kept once the server is stopping: a busy client would keep it open."""
-
-    parser_class = _TimedParser
-
-    def service(self) -> None:
-        if not self.server.accepting:
-            self.requests[0].headers["CONNECTION"] = "close"
-        super().service()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; processes that inherit it share its connections. Raises OSError."""
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket; processes that inherit it share its connections. Raises ListenError."""
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError(f"PORT: {port} is in use; set another, as in PORT=3001") from None
+        name = "PORT" if error.errno == errno.EACCES else "HOST"
+        raise ListenError(f"{name}: cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 def run(settings: Settings, listener: socket.socket) -> None:
@@ -81,7 +74,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         expose_tracebacks=False,
         ident=None,
     )
-    server.channel_class = _Channel
+    server.channel_class = Connection
     stop = signals.Flag()
     lifeline.watch(stop.set)
     log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
@@ -123,7 +116,7 @@ def _drain(server: Any, channels: dict[int, wasyncore.dispatcher], request_timeo
     server.task_dispatcher.shutdown()
 
 
-def _is_owed(channel: HTTPChannel) -> bool:
+def _is_owed(channel: Connection) -> bool:
     """Whether an answer is due, or the connection is so busy that its next request may be on its way."""
     busy = time.time() - channel.last_activity < _LINGER_S
     return busy or bool(channel.request or channel.requests or channel.total_outbufs_len)

@@ -53,8 +53,32 @@ def test_clients_that_drip_are_cut_off(api: tuple[Process, int]) -> None:
 def test_a_head_that_is_too_large_is_refused(api: tuple[Process, int]) -> None:
     """431, and the service goes on."""
     _, port = api
-    assert httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Long": "x" * 9_000}).status_code == 431
+    refused = httpx.get(f"http://127.0.0.1:{port}/", headers={"X-Long": "x" * 9_000})
+    assert (refused.status_code, refused.json()["type"]) == (431, "/problems/head-too-large")
     assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "slug"),
+    [
+        (b"GET\r\n\r\n", 400, "bad-request"),
+        (b"POST /events/create HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "bad-request"),
+        (b"POST /events/create HTTP/1.1\r\nContent-Length: 70000\r\n\r\n", 413, "body-too-large"),
+        (b"POST /events/create HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not-implemented"),
+    ],
+)
+def test_what_is_no_request_is_refused_in_a_problem(
+    api: tuple[Process, int], request_: bytes, status: int, slug: str
+) -> None:
+    """By the server, before the application sees it, in the same form."""
+    _, port = api
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request_)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, problem = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) or head.startswith(b"HTTP/1.0 %d " % status)
+    assert b"application/problem+json" in head
+    assert b'"type":"/problems/%s"' % slug.encode() in problem
 
 
 def test_no_server_banner(api: tuple[Process, int]) -> None:

@@ -99,8 +99,20 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
         process = Process("up", cwd=tmp_path, PORT=str(taken.getsockname()[1]))
         assert process.process.wait(20) == 1
     process.stop()
-    assert process.output.startswith("Error: PORT: cannot listen on ")
+    assert process.output.startswith("Error: PORT: ")
     assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LOG_DIR", "/dev/null/x"), ("VAR_DIR", "/dev/null/x"), ("HOST", "999.1.1.1")]
+)
+def test_a_place_that_cannot_be_used_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
+    """In one line, with the setting's name."""
+    process = Process("up", cwd=tmp_path, **{"PORT": str(free_port()), name: value})
+    assert process.process.wait(20) == 1
+    process.stop()
+    assert process.output.startswith(f"Error: {name}: ")
+    assert len(process.output.splitlines()) == 1
 
 
 def test_a_server_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
@@ -117,7 +129,7 @@ def test_one_folder_has_one_server(make_service: Make) -> None:
     second = Process("up", cwd=service.folder, PORT=str(free_port()))
     assert second.process.wait(30) == 1
     second.stop()
-    assert "another server is using" in second.output
+    assert second.output.startswith("Error: VAR_DIR: another service is using ")
     assert service.create(10)
 
 

@@ -428,6 +428,15 @@ def test_without_its_queue_it_still_accepts(
     assert (ready.status_code, ready.json["status"], ready.json["broker"]) == (200, "degraded", "down")
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/docs", "/openapi.yaml", "/seats/list/{event}"])
+def test_head_is_get_without_its_body(client: testing.TestClient, event: Event, path: str) -> None:
+    """As monitors and proxies ask (RFC 9110)."""
+    path = path.format(event=event.id)
+    got, head = client.simulate_get(path), client.simulate_head(path)
+    assert (head.status_code, head.text) == (200, "")
+    assert head.headers["content-length"] == str(len(got.content))
+
+
 def test_readiness(client: testing.TestClient, store: Store, make_settings: Callable[..., Settings]) -> None:
     """Degraded without workers or sweepers, with 200; unavailable without state, with 503."""
     assert client.simulate_get("/health/ready").json["status"] == "degraded"

@@ -56,6 +56,22 @@ def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "open sesame" not in repr(settings.load())
 
 
+@pytest.mark.parametrize("url", ["http://user:hunter2@host", "redis://:hunter2@host:x"])
+def test_a_password_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the error about its URL, and not where the URL is shown."""
+    assert "hunter2" not in settings.masked(url)
+    monkeypatch.setenv("REDIS_URL", "http://user:hunter2@host")
+    with pytest.raises(SettingsError) as error:
+        settings.load()
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_queue_without_a_state_is_refused() -> None:
+    """Rather than ignored for a server of one's own."""
+    with pytest.raises(SettingsError, match="BROKER_URL"):
+        settings.load(broker_url="redis://h/1")
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the file over the default."""
     (tmp_path / ".env").write_text("PORT=4000\nMAX_HELD_SEATS=3\n")
