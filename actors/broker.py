@@ -10,7 +10,7 @@ from dramatiq.common import dq_name
 from dramatiq.middleware import Middleware
 
 from actors.consumer import BLOCK_S, WakingConsumer
-from reservation.clients import connect
+from reservation.clients import SOCKET_TIMEOUT_S, connect
 
 #: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
 #: command of a worker says that it lives; an idle one sends one a second.
@@ -32,12 +32,21 @@ class ReservationBroker(RedisBroker):
         middleware: as for any broker.
         connections: most connections at once.
         prefetch: most messages a worker process has in hand.
+        timeout_s: longest wait for a reply, seconds.
     """
 
-    def __init__(self, url: str, middleware: list[Middleware], *, connections: int, prefetch: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        middleware: list[Middleware],
+        *,
+        connections: int,
+        prefetch: int,
+        timeout_s: float = SOCKET_TIMEOUT_S,
+    ) -> None:
         # Dramatiq's own client for a URL would not retry at all.
         super().__init__(
-            client=connect(url, connections=connections, decode=False),
+            client=connect(url, connections=connections, decode=False, timeout_s=timeout_s),
             middleware=middleware,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
             maintenance_chance=MAINTENANCE_CHANCE,

@@ -109,6 +109,8 @@ class Heartbeat(Middleware):
                 self._show_active()
             except ReservationError as error:
                 log.warning("no heartbeat", error=str(error.__cause__ or error))
+            except Exception:
+                log.exception("no heartbeat")
             if self._stopping.wait(HEARTBEAT_S):
                 return
 

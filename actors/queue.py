@@ -12,7 +12,7 @@ from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
 from actors.results import LedgerBackend
-from reservation.clients import is_transient
+from reservation.clients import SOCKET_TIMEOUT_S, is_transient
 from reservation.errors import StateUnavailable
 from reservation.ids import JobId
 from reservation.models import JobType
@@ -34,7 +34,9 @@ class Queue:
     actors: Actors
 
     @classmethod
-    def connect(cls, settings: Settings, store: Store, *, connections: int) -> "Queue":
+    def connect(
+        cls, settings: Settings, store: Store, *, connections: int, timeout_s: float = SOCKET_TIMEOUT_S
+    ) -> "Queue":
         """Builds the broker and declares the actors; nothing is sent yet.
 
         Of Dramatiq's default middleware only what a job needs is there: no age or time limit (the
@@ -42,6 +44,7 @@ class Queue:
 
         Arguments:
             connections: most connections to the queue's database at once.
+            timeout_s: longest wait for its reply, seconds.
         """
         heartbeat = Heartbeat(store)
         broker = ReservationBroker(
@@ -60,6 +63,7 @@ class Queue:
             connections=connections,
             # One being worked on and one at hand for each thread.
             prefetch=2 * settings.worker_threads,
+            timeout_s=timeout_s,
         )
         return cls(broker, declare(broker, store, heartbeat))
 

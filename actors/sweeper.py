@@ -14,19 +14,34 @@ from actors.queue import Queue
 from reservation import keys, lifeline, signals
 from reservation.codes import Code
 from reservation.errors import ReservationError
-from reservation.fleet import Load
+from reservation.fleet import HEARTBEAT_S, Load
 from reservation.jobs import OpenJob
 from reservation.settings import Settings
 from reservation.store import Store
 
 log = structlog.get_logger()
 
-#: Open jobs of one event that a pass looks at, and messages that it sends again, at the most.
-_JOBS_PER_PASS, _RESENDS_PER_PASS = 1_000, 200
+#: Open jobs that are read at a time.
+_JOBS_PER_PAGE = 1_000
+#: Most messages that a pass sends again.
+_RESENDS_PER_PASS = 200
 #: Time until a job's message is first sent again, ms, and the most that this grows to, doubling.
 _RESEND_MS, _RESEND_MAX_MS = 2_500, 5_000
 #: Events of the slow walk that a pass looks at.
 _WALK_PER_PASS = 100
+
+
+def resend_wait_ms(attempts: int, lag_ms: int) -> int:
+    """How long after it was last sent a job's message is sent again, ms.
+
+    At least twice the lag: a message that merely waits must not be joined by another.
+
+    Arguments:
+        attempts: how often it was sent.
+        lag_ms: how long jobs wait before a worker starts them.
+    """
+    backoff_ms = _RESEND_MS << min(attempts - 1, 10)
+    return max(min(backoff_ms, _RESEND_MAX_MS), 2 * lag_ms)
 
 
 class Sweeper:
@@ -41,10 +56,13 @@ class Sweeper:
         self._store = store
         self._queue = queue
         self._walked = 0
+        self._sending = True
 
     def sweep(self) -> None:
         """One pass. Raises StateUnavailable."""
         fleet = self._store.fleet.load()
+        # Once one message could not be sent, each further one would wait for the same time-out.
+        self._sending = self._queue.reachable()
         budget = _RESENDS_PER_PASS
         for event_id in self._store.events.active():
             budget -= self._look_at(event_id, fleet, budget)
@@ -53,23 +71,24 @@ class Sweeper:
     def _look_at(self, event_id: str, fleet: Load, budget: int) -> int:
         """Deals with one event; returns how many messages it sent again."""
         load = self._store.events.load(event_id)
-        if load.due and self._store.seats.claim_release(event_id):
-            self._queue.send_release(event_id)
+        if load.due and self._sending and self._store.seats.claim_release(event_id):
+            self._sending = self._queue.send_release(event_id)
         if load.idle:
             self._store.events.drop_idle(event_id)
         if not load.open_jobs:
             return 0
         sent = 0
-        for job in self._store.jobs.open_jobs(event_id, _JOBS_PER_PASS):
-            if load.now >= job.deadline:
-                self._fail(job)
-            elif fleet.workers and sent < budget and self._resend(job, load.now, fleet.lag_ms):
-                sent += 1
+        for first in range(0, load.open_jobs, _JOBS_PER_PAGE):
+            for job in self._store.jobs.open_jobs(event_id, first, _JOBS_PER_PAGE):
+                if load.now >= job.deadline:
+                    self._fail(job)
+                elif self._sending and fleet.workers and sent < budget and self._resend(job, load.now, fleet.lag_ms):
+                    sent += 1
         return sent
 
     def _fail(self, job: OpenJob) -> None:
         verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
-        if verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None:
+        if verdict.code == Code.DEADLINE_PASSED:
             log.warning(
                 "job failed at its deadline",
                 job_id=str(job.job_id),
@@ -78,12 +97,13 @@ class Sweeper:
             )
 
     def _resend(self, job: OpenJob, now: int, lag_ms: int) -> bool:
-        # At least twice the lag: a message that merely waits must not be joined by another.
-        wait_ms = max(min(_RESEND_MS * 2 ** (job.attempts - 1), _RESEND_MAX_MS), 2 * lag_ms)
+        wait_ms = resend_wait_ms(job.attempts, lag_ms)
         if now - job.sent_at < wait_ms or not self._store.jobs.claim_resend(job):
             return False
         log.info("job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id)
-        return self._queue.send_job(job.job_id, job.task.type, job.task.request_id)
+        if not self._queue.send_job(job.job_id, job.task.type, job.task.request_id):
+            self._sending = False
+        return True
 
     def _walk(self) -> None:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""
@@ -111,7 +131,6 @@ def run(settings: Settings) -> None:
         sweeper = Sweeper(store, queue)
         while True:
             try:
-                store.fleet.beat(keys.SWEEPERS, name)
                 sweeper.sweep()
             except ReservationError as error:
                 log.warning("sweep broke off", error=str(error.__cause__ or error))
@@ -120,7 +139,21 @@ def run(settings: Settings) -> None:
             if stopping.wait(settings.sweep_interval):
                 return
 
-    threads = [Listener(store, queue, stopping), threading.Thread(target=sweep, name="sweep", daemon=True)]
+    def beat() -> None:
+        # On a thread of its own: a pass over a great many events may take longer than a heartbeat holds.
+        while True:
+            try:
+                store.fleet.beat(keys.SWEEPERS, name)
+            except ReservationError as error:
+                log.warning("no heartbeat", error=str(error.__cause__ or error))
+            if stopping.wait(HEARTBEAT_S):
+                return
+
+    threads = [
+        Listener(store, queue, stopping),
+        threading.Thread(target=sweep, name="sweep", daemon=True),
+        threading.Thread(target=beat, name="heartbeat", daemon=True),
+    ]
     for thread in threads:
         thread.start()
     log.info("sweeper started", interval_s=settings.sweep_interval)

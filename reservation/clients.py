@@ -1,5 +1,7 @@
 """Redis clients: one for state, one for the queue, each with bounded waits everywhere."""
 
+import re
+
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
@@ -21,17 +23,20 @@ _TRANSIENT = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
-#: Replies that redis-py has no class for, by their first word.
-_TRANSIENT_REPLIES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS")
+#: Replies that redis-py has no class for. Redis 6.2 wraps what a script ran into in a text of its own.
+_TRANSIENT_REPLY = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY)\b").search
 
 
-def connect(url: str, *, connections: int, decode: bool = True, block_s: float = 0) -> "redis.Redis":
+def connect(
+    url: str, *, connections: int, decode: bool = True, timeout_s: float = SOCKET_TIMEOUT_S, block_s: float = 0
+) -> redis.Redis:
     """A client whose every call ends in bounded time. Connects when first used.
 
     Arguments:
         url: `redis://`, `rediss://` or `unix://`, with the logical database.
         connections: most connections at once; a caller beyond that waits up to a second.
         decode: whether replies are `str` rather than `bytes` (Dramatiq wants bytes).
+        timeout_s: longest wait for a reply.
         block_s: how long its blocking commands may block, in seconds, on top of the usual wait.
     """
     pool = redis.BlockingConnectionPool.from_url(
@@ -39,7 +44,7 @@ def connect(url: str, *, connections: int, decode: bool = True, block_s: float =
         max_connections=connections,
         timeout=CONNECT_TIMEOUT_S,
         decode_responses=decode,
-        socket_timeout=SOCKET_TIMEOUT_S + block_s,
+        socket_timeout=timeout_s + block_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         health_check_interval=15,
         # A reply that is lost makes this run a script twice: each is safe to run twice. What timed out
@@ -53,7 +58,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether a Redis error passes by itself (unreachable, loading, full, busy, read-only)."""
     if isinstance(error, _TRANSIENT):
         return True
-    return isinstance(error, redis.ResponseError) and str(error).startswith(_TRANSIENT_REPLIES)
+    return isinstance(error, redis.ResponseError) and bool(_TRANSIENT_REPLY(str(error)))
 
 
 def translated(error: redis.RedisError) -> Exception:

@@ -37,6 +37,7 @@ class Code(IntEnum):
     NOT_DUE = 42
     DEADLINE_PASSED = 43
     INTERNAL_ERROR = 44
+    EVENT_ABANDONED = 45
 
     @property
     def slug(self) -> str:

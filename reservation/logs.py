@@ -11,7 +11,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from reservation.settings import Settings
 
-_UUID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
+# With or without hyphens, and whatever it adjoins.
+_UUID = re.compile(r"([0-9a-f]{8})-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 
 
 def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -20,7 +21,7 @@ def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     The request id is left alone: a balancer's is often a UUID, and it must be found again.
     """
     for name, value in event.items():
-        if isinstance(value, str) and len(value) >= 36 and name != "request_id":
+        if isinstance(value, str) and len(value) >= 32 and name != "request_id":
             event[name] = _UUID.sub(r"\1…", value)
     return event
 

@@ -2,6 +2,7 @@
 made of, and what the OpenAPI documents are generated from. Times are epoch milliseconds.
 """
 
+import unicodedata
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -33,8 +34,10 @@ def _says_why(parse: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def _name(text: str) -> str:
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+    if any(unicodedata.category(c) == "Cc" for c in text):
         raise ValueError("must not contain control characters")
+    if not any(c.isprintable() and not c.isspace() for c in text):
+        raise ValueError("must not be blank")
     return text
 
 

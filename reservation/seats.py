@@ -1,5 +1,6 @@
 """Seats: the calls behind hold, refresh, release and reserve. Each is one atomic script."""
 
+import time
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -17,6 +18,10 @@ RELEASE_BATCH = 100
 
 #: How long a release_expired message counts as on its way, ms.
 RELEASE_CLAIM_MS = 5_000
+
+#: How long an event counts as touched, seconds: with the longest time that an accept can take, well
+#: below the minute after which an idle event is forgotten. And of how many events that is remembered.
+_TOUCH_S, _MOST_TOUCHED = 15.0, 10_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Verdict(NamedTuple):
     Attributes:
         code: how the job ended, now or earlier; JOB_UNKNOWN if there is no such job.
         now: the server's clock, epoch ms.
-        waited_ms: from acceptance until now; None if the job had ended before, or is not there.
+        waited_ms: from acceptance until now; None if the job had ended before, was sent more than once,
+            or is not there.
     """
 
     code: Code
@@ -85,6 +91,7 @@ class Seats:
     def __init__(self, scripts: Scripts, policy: Policy) -> None:
         self._scripts = scripts
         self._policy = policy
+        self._touched: dict[str, float] = {}
 
     def get(self, seat_id: SeatId) -> Seat:
         """Reads a seat; a hold whose time is up reads as free. Raises NotFound, StateUnavailable."""
@@ -113,14 +120,14 @@ class Seats:
 
     def accept_reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Accepted:
         """Enters a reserve job in the ledger and pins the hold until it ends. Raises NotFound,
-        NotHolder, NotOnHold, SeatReserved, or StateUnavailable as `accept_hold` does."""
-        return self._accept("accept_reserve", seat_id, user, job_id, request_id, [self._policy.reserve_deadline_ms])
+        NotHolder, NotOnHold, SeatReserved, QueueFull, or StateUnavailable as `accept_hold` does."""
+        own = [self._policy.reserve_deadline_ms, self._policy.max_open_jobs]
+        return self._accept("accept_reserve", seat_id, user, job_id, request_id, own)
 
     def _accept(
         self, script: str, seat_id: SeatId, user: str, job_id: JobId, request_id: str, own: list[int]
     ) -> Accepted:
-        # Before the job is written: an event with open jobs must be found by the sweeper.
-        self._scripts.run("touch_event", [keys.ACTIVE], [seat_id.event])
+        self._touch(seat_id.event)
         try:
             code, _, *reply = self._run(script, seat_id, user, request_id, job_id, own)
         except StateUnavailable:
@@ -130,6 +137,22 @@ class Seats:
             raise refusal(Code(code), *reply, limit=limit)
         rank, pace_us, accepted_id = reply
         return Accepted(accepted_id, rank, pace_us)
+
+    def _touch(self, event_id: str) -> None:
+        """Puts the event among the active ones before a job is written, so that the sweeper finds it.
+
+        Not each time: an active event is forgotten a minute after its last touch at the earliest. And
+        not if it does not exist, which is refused here: otherwise made-up ids would fill the index.
+        """
+        now = time.monotonic()
+        if self._touched.get(event_id, 0.0) > now:
+            return
+        if not self._scripts.call(lambda r: r.exists(keys.event(event_id))):
+            raise refusal(Code.EVENT_UNKNOWN)
+        self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
+        if len(self._touched) >= _MOST_TOUCHED:
+            self._touched.clear()
+        self._touched[event_id] = now + _TOUCH_S
 
     def hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Verdict:
         """Holds the seat for a job and writes the verdict. Raises StateUnavailable."""
@@ -190,11 +213,14 @@ class Seats:
         freed = 0
         while due := self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]):
             seats = [SeatId.parse(text) for text in due]
-            freed += self._scripts.run(
+            now_freed = self._scripts.run(
                 "release_due",
                 [*keys.event_keys(event_id), *(key for seat in seats for key in (keys.seat(seat), keys.lock(seat)))],
                 [self._policy.retention_ms, "", "", *due],
             )
+            freed += now_freed
+            if not now_freed:
+                break
         return freed
 
     def _run(
@@ -222,4 +248,4 @@ class Seats:
 
 def _verdict(reply: list[int]) -> Verdict:
     code, now, *created = reply
-    return Verdict(Code(code), now, now - created[0] if created else None)
+    return Verdict(Code(code), now, now - created[0] if created and created[0] else None)

@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: A millisecond to a year: Redis counts in whole milliseconds.
+Seconds = Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False)]
 
 
 class SettingsError(Exception):
@@ -70,8 +71,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "broker_url")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        if value is not None:
+            _database(value)
         return value
 
     @property
@@ -92,8 +93,8 @@ class Settings(BaseSettings):
 
     @property
     def queue_url(self) -> str:
-        """Where the queue is: BROKER_URL, or database 1 of the state's server."""
-        return self.broker_url or with_database(self.state_url, 1)
+        """Where the queue is: BROKER_URL, or the database after the state's on the same server."""
+        return self.broker_url or with_database(self.state_url, _database(self.state_url)[1] + 1)
 
     @property
     def reachable_host(self) -> str:
@@ -113,6 +114,20 @@ class Settings(BaseSettings):
     @property
     def result_ttl_ms(self) -> int:
         return round(self.job_result_ttl * 1000)
+
+
+def _database(url: str) -> tuple[str, int]:
+    """A URL's server, spelled in one way, and its logical database. Raises ValueError."""
+    parts = urlsplit(url)
+    named = dict(parse_qsl(parts.query)).get("db", "")
+    if parts.scheme == "unix" and parts.path:
+        return parts.path, int(named or 0)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise ValueError("must be redis://host:port/0, rediss://host:port/0 or unix:///path?db=0")
+    path = parts.path.strip("/") or named or "0"
+    if not path.isdigit():
+        raise ValueError("must end in the number of a database")
+    return f"{parts.hostname}:{parts.port or 6379}", int(path)
 
 
 def with_database(url: str, number: int) -> str:
@@ -138,7 +153,7 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(map(_line, error.errors()))) from None
     if settings.embedded and settings.broker_url:
         raise SettingsError("BROKER_URL: is set, but neither REDIS_URL nor REDIS_HOST is")
-    if not settings.embedded and settings.queue_url == settings.state_url:
+    if not settings.embedded and _database(settings.queue_url) == _database(settings.state_url):
         raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")
     return settings
 

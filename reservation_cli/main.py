@@ -75,7 +75,8 @@ def api(processes: int | None, fd: int | None) -> None:
     children = [
         Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited]) for n in range(1, count + 1)
     ]
-    run_all(children, server.DRAIN_S)
+    # While this process listens too, who connects during the stop would wait for nobody.
+    run_all(children, server.DRAIN_S, before_stop=listener.close)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,8 +131,13 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "reservation_cli", *arguments]
 
 
-def run_all(children: Sequence[Child], stop_timeout_s: float) -> None:
-    """Runs processes until SIGTERM, SIGINT or the parent's end."""
+def run_all(children: Sequence[Child], stop_timeout_s: float, before_stop: Callable[[], object] = lambda: None) -> None:
+    """Runs processes until SIGTERM, SIGINT or the parent's end.
+
+    Arguments:
+        stop_timeout_s: how long each gives itself to stop.
+        before_stop: called before they are told to.
+    """
     flag = signals.Flag()
     lifeline.watch(flag.set)
     supervisor = Supervisor(stop_timeout_s)
@@ -140,4 +145,5 @@ def run_all(children: Sequence[Child], stop_timeout_s: float) -> None:
         supervisor.start(*children)
         supervisor.run(flag)
     finally:
+        before_stop()
         supervisor.stop()

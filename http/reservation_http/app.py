@@ -16,6 +16,9 @@ from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 
+#: How long a request waits for the queue, seconds. The ledger has the job: the queue may be slow.
+_SEND_S = 0.5
+
 
 @dataclass(frozen=True)
 class Services:
@@ -28,7 +31,8 @@ class Services:
     def connect(cls, settings: Settings) -> "Services":
         """Builds them from settings; nothing is sent yet."""
         store = Store.connect(settings, connections=settings.api_threads)
-        return cls(store, Queue.connect(settings, store, connections=settings.api_threads))
+        queue = Queue.connect(settings, store, connections=settings.api_threads, timeout_s=_SEND_S)
+        return cls(store, queue)
 
 
 def routes(services: Services) -> list[tuple[str, object]]:

@@ -31,12 +31,14 @@ class RequestLog:
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
         """Logs the answer."""
+        # Falcon asks nobody beforehand about a method that it takes for a WebSocket's.
+        started = getattr(req.context, "started", time.perf_counter())
         job_id = getattr(req.context, "job_id", None)
         log.info(
             "request",
             method=req.method,
             path=req.path,
             status=resp.status_code,
-            ms=round((time.perf_counter() - req.context.started) * 1000, 2),
+            ms=round((time.perf_counter() - started) * 1000, 2),
             **({"job_id": job_id} if job_id else {}),
         )

@@ -13,6 +13,9 @@ for i = 0, #ARGV - 4 do
   if seat and seat.due then
     free_seat(seat_id, seat_key, lock_key, 'expired', '')
     freed = freed + 1
+  elseif not (seat and seat.live) then
+    -- No hold that could be due: the entry is not true, and would be named for ever.
+    redis.call('ZREM', holds_key, seat_id)
   end
 end
 return freed

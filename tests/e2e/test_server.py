@@ -62,6 +62,8 @@ def test_a_head_that_is_too_large_is_refused(api: tuple[Process, int]) -> None:
     ("request_", "status", "slug"),
     [
         (b"GET\r\n\r\n", 400, "bad-request"),
+        (b"WEBSOCKET /events/x HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "bad-request"),
+        (b"NONSENSE /events/x HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "bad-request"),
         (b"POST /events/create HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, "bad-request"),
         (b"POST /events/create HTTP/1.1\r\nContent-Length: 70000\r\n\r\n", 413, "body-too-large"),
         (b"POST /events/create HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not-implemented"),
@@ -76,7 +78,7 @@ def test_what_is_no_request_is_refused_in_a_problem(
         connection.sendall(request_)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     head, _, problem = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 %d " % status) or head.startswith(b"HTTP/1.0 %d " % status)
+    assert head.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status))
     assert b"application/problem+json" in head
     assert b'"type":"/problems/%s"' % slug.encode() in problem
 

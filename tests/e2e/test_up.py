@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,27 @@ def test_several_api_processes_share_the_port(make_service: Make) -> None:
     assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
 
 
+def test_the_apis_parent_stops_listening_first(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
+    """Who connects while its processes finish is refused, rather than left waiting for nobody."""
+    port = free_port()
+    process = Process("api", "--processes", "2", cwd=tmp_path, PORT=str(port), REDIS_URL=redis_server.url())
+    wait_for(lambda: process.output.count("serving") == 2, 20)
+    with socket.create_connection(("127.0.0.1", port)) as busy:
+        busy.sendall(b"POST /events/create HTTP/1.1\r\nContent-Length: 50\r\n\r\n")  # keeps its process draining
+        process.process.terminate()
+        wait_for(lambda: not _accepts(port), 5)
+        assert process.process.poll() is None
+    assert process.stop() == 0
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_a_bad_setting_stops_the_start(tmp_path: Path) -> None:
     """With one line that names it."""
     for command in ("up", "api", "worker", "sweeper"):
@@ -93,8 +115,6 @@ def test_a_bad_setting_stops_the_start(tmp_path: Path) -> None:
 
 def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
     """Before anything else is started."""
-    import socket
-
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         process = Process("up", cwd=tmp_path, PORT=str(taken.getsockname()[1]))
         assert process.process.wait(20) == 1

@@ -138,6 +138,38 @@ def test_a_message_that_merely_waits_is_not_joined_by_another(
     assert queue.depth() == 1
 
 
+def test_a_pass_sends_a_bounded_number_again(
+    store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest has its turn in the next ones."""
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 0)
+    monkeypatch.setattr("actors.sweeper._RESENDS_PER_PASS", 3)
+    monkeypatch.setattr("actors.sweeper._JOBS_PER_PAGE", 2)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    for number in range(1, 9):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()), send=False)
+    sweeper = Sweeper(store, queue)
+    sweeper.sweep()
+    assert queue.depth() == 3
+    sweeper.sweep()
+    assert queue.depth() == 6
+
+
+def test_a_queue_that_is_down_does_not_hold_up_the_sweep(
+    make_settings: Callable[..., Settings], store: Store, event: Event
+) -> None:
+    """Nothing is sent, and what is due fails all the same."""
+    lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
+    late = Store.connect(make_settings(hold_job_deadline=0.05), connections=2)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    jobs = [JobId.new(event.id) for _ in range(20)]
+    for number, job in enumerate(jobs, 1):
+        late.seats.accept_hold(SeatId(event.id, number), str(uuid4()), job)
+    wait_for(lambda: all(late.jobs.read(job).ended for job in jobs))
+    Sweeper(store, lost).sweep()
+    assert store.events.load(event.id).open_jobs == 0
+
+
 def test_a_job_that_nobody_carries_out_fails_at_its_deadline(
     make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
 ) -> None:

@@ -70,8 +70,33 @@ def test_remains_of_a_creation_are_removed_once_they_are_old(store: Store) -> No
     assert store.client.exists(keys.seat(SeatId("k3v9x2m7qa", 700)))
     store.client.zincrby(keys.EVENTS, -601_000, "k3v9x2m7qa")
     assert store.events.remove_unpublished("k3v9x2m7qa")
-    assert store.client.keys("*k3v9x2m7qa*") == []
+    assert store.client.keys("*k3v9x2m7qa*") == [keys.abandoned("k3v9x2m7qa")]
     assert store.client.zcard(keys.EVENTS) == 0
+
+
+def test_a_creation_that_was_given_up_cannot_go_on(store: Store) -> None:
+    """Its creator was only slow: nothing of its seats may appear, and no event without them."""
+    events = Events(_Breaking(store.scripts, "publish_event"), new_id=lambda: "k3v9x2m7qa")
+    with pytest.raises(StateUnavailable):
+        events.create("Opening night", 20)
+    store.client.zincrby(keys.EVENTS, -601_000, "k3v9x2m7qa")
+    assert store.events.remove_unpublished("k3v9x2m7qa")
+    names = [keys.event("k3v9x2m7qa"), keys.abandoned("k3v9x2m7qa"), keys.seats("k3v9x2m7qa")]
+    assert store.scripts.run("publish_event", names, ["k3v9x2m7qa", "x", 20])[0] == Code.EVENT_ABANDONED
+    seats = [keys.available("k3v9x2m7qa"), keys.seat(SeatId("k3v9x2m7qa", 1))]
+    assert store.scripts.run("create_seats", [*names, *seats], ["k3v9x2m7qa", 1])[0] == Code.EVENT_ABANDONED
+    assert store.client.keys("*k3v9x2m7qa*") == [keys.abandoned("k3v9x2m7qa")]
+
+
+def test_seats_written_late_do_not_free_what_was_sold(store: Store, event: Event, buyer: Buyer) -> None:
+    """A batch that was sent twice, of which one was long on its way."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+    buyer.reserve(seat)
+    names = [keys.event(event.id), keys.abandoned(event.id), keys.seats(event.id), keys.available(event.id)]
+    store.scripts.run("create_seats", [*names, keys.seat(seat)], [event.id, 1])
+    assert store.seats.get(seat).status == "Reserved"
+    assert store.events.list_free(event.id).total == 19
 
 
 def test_an_id_that_is_taken_is_not_given_again(store: Store) -> None:
@@ -89,13 +114,14 @@ def test_publishing_twice_changes_nothing(store: Store, event: Event, buyer: Buy
     """A reply that was lost makes the client send it again, perhaps after the first sale."""
     buyer.hold(SeatId(event.id, 1))
     before = store.client.hgetall(keys.event(event.id))
-    store.scripts.run("publish_event", [keys.event(event.id), keys.seats(event.id)], [event.id, "Again", 20])
+    names = [keys.event(event.id), keys.abandoned(event.id), keys.seats(event.id)]
+    store.scripts.run("publish_event", names, [event.id, "Again", 20])
     assert store.client.hgetall(keys.event(event.id)) == before
 
 
 def test_an_event_that_lacks_seats_is_not_published(store: Store) -> None:
     """Whoever asks for it."""
-    names = [keys.event("k3v9x2m7qa"), keys.seats("k3v9x2m7qa")]
+    names = [keys.event("k3v9x2m7qa"), keys.abandoned("k3v9x2m7qa"), keys.seats("k3v9x2m7qa")]
     assert store.scripts.run("publish_event", names, ["k3v9x2m7qa", "x", 10])[0] == Code.EVENT_INCOMPLETE
     assert store.client.dbsize() == 0
 

@@ -168,6 +168,23 @@ def test_a_second_reserve_is_the_same_job(client: testing.TestClient, event: Eve
     assert first == second
 
 
+def test_a_second_reserve_sends_no_second_message(
+    client: testing.TestClient, services: Services, event: Event, buyer: Buyer
+) -> None:
+    """Who asks a hundred times is not given a hundred turns."""
+    buyer.hold(SeatId(event.id, 1))
+    for _ in range(5):
+        assert post(client, "/seats/reserve", {"id": f"{event.id}-1", "UUID": buyer.user}).status_code == 202
+    assert services.queue.depth() == 1
+
+
+@pytest.mark.parametrize("action", ["hold", "refresh", "reserve", "release"])
+def test_made_up_ids_write_nothing(client: testing.TestClient, store: Store, action: str, user: str) -> None:
+    """404, and not even an entry in an index."""
+    problem(post(client, f"/seats/{action}", {"id": "k3v9x2m7qa-1", "UUID": user}), 404, "not-found")
+    assert store.client.dbsize() == 0
+
+
 def test_places_in_the_queue(client: testing.TestClient, event: Event) -> None:
     """0 is next; the job shows its place while it waits."""
     queued = [post(client, "/seats/hold", {"id": f"{event.id}-{n}", "UUID": str(uuid4())}) for n in (1, 2, 3)]
@@ -229,6 +246,7 @@ GOOD = {"name": "Opening night", "totalSeats": 10}
         ({**GOOD, "name": "x" * 201}, "name"),
         ({**GOOD, "name": "a\u0000b"}, "name"),
         ({**GOOD, "name": "a\nb"}, "name"),
+        ({**GOOD, "name": "\u200b\u2060"}, "name"),
         ({**GOOD, "name": 7}, "name"),
         ({**GOOD, "seats": 10}, "seats"),
         ([], ""),
@@ -353,6 +371,8 @@ def test_an_unchanged_list_is_304(client: testing.TestClient, event: Event, buye
     etag = client.simulate_get(path).headers["etag"]
     same = client.simulate_get(path, headers={"If-None-Match": etag})
     assert (same.status_code, same.text, same.headers["etag"]) == (304, "", etag)
+    for several in (f'"other", {etag}', "*"):
+        assert client.simulate_get(path, headers={"If-None-Match": several}).status_code == 304
     buyer.hold(SeatId(event.id, 1))
     changed = client.simulate_get(path, headers={"If-None-Match": etag})
     assert changed.status_code == 200

@@ -146,13 +146,13 @@ def test_one_of_several_sweepers_sends_a_job_again(store: Store, event: Event, u
     """Both saw the same; one claims it."""
     job = JobId.new(event.id)
     store.seats.accept_hold(SeatId(event.id, 1), user, job)
-    (seen,) = store.jobs.open_jobs(event.id, 10)
+    (seen,) = store.jobs.open_jobs(event.id, 0, 10)
     assert seen.task.user == user
     claims = []
     wait_for(lambda: store.events.load(event.id).now > seen.sent_at)
     claims = [store.jobs.claim_resend(seen) for _ in range(3)]
     assert claims == [True, False, False]
-    assert store.jobs.open_jobs(event.id, 10)[0].attempts == 2
+    assert store.jobs.open_jobs(event.id, 0, 10)[0].attempts == 2
 
 
 def test_active_is_shown_while_a_job_is_open(store: Store, event: Event, user: str) -> None:
@@ -176,6 +176,27 @@ def test_the_pace_of_an_event_is_the_time_between_two_ends(store: Store, event: 
     for job in jobs:
         store.seats.hold(*job)
     assert 0 < int(store.client.hget(keys.event(event.id), "pace") or 0) < 200_000
+
+
+def test_an_outage_says_nothing_about_the_pace(store: Store, event: Event, user: str) -> None:
+    """Nor does a gap of twenty seconds for any other reason."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    store.seats.accept_hold(seat, user, job)
+    before = store.events.load(event.id).now - 20_000
+    store.client.hset(keys.event(event.id), mapping={"endedAt": before * 1000, "pace": 1234})
+    store.client.hset(keys.job(job), "createdAt", before)
+    store.seats.hold(seat, user, job)
+    assert store.client.hget(keys.event(event.id), "pace") == "1234"
+
+
+def test_a_job_that_was_sent_again_says_nothing_about_the_lag(store: Store, event: Event, user: str) -> None:
+    """It waited because its message was lost, not because the queue is long."""
+    first, second = JobId.new(event.id), JobId.new(event.id)
+    store.seats.accept_hold(SeatId(event.id, 1), user, first)
+    store.seats.accept_hold(SeatId(event.id, 2), user, second)
+    store.jobs.claim_resend(store.jobs.open_jobs(event.id, 1, 1)[0])
+    assert store.seats.hold(SeatId(event.id, 1), user, first).waited_ms is not None
+    assert store.seats.hold(SeatId(event.id, 2), user, second).waited_ms is None
 
 
 def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(

@@ -395,6 +395,33 @@ def test_failing_a_reserve_whose_hold_is_over_frees_the_seat(
     assert _is_consistent(late, event)
 
 
+def test_failing_a_reserve_early_gives_the_hold_its_own_end_back(store: Store, event: Event, buyer: Buyer) -> None:
+    """Everywhere it is kept: the pin had moved it to the job's deadline."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    buyer.hold(seat)
+    expires = store.seats.get(seat).expires_at
+    store.seats.accept_reserve(seat, buyer.user, job)
+    assert store.client.zscore(keys.holds(event.id), str(seat)) == store.jobs.read(job).deadline
+    store.seats.fail(seat, buyer.user, job, Code.INTERNAL_ERROR)
+    assert store.client.zscore(keys.holds(event.id), str(seat)) == expires
+    assert store.client.zscore(keys.holder(event.id, buyer.user), str(seat)) == expires
+    assert store.client.pexpiretime(keys.lock(seat)) == expires
+
+
+def test_failing_a_reserve_early_whose_hold_is_over_ends_it(brief: Store, event: Event, user: str) -> None:
+    """And it no longer counts: the pin had let it live on to the job's deadline."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    Buyer(brief, user).hold(seat)
+    expires = brief.seats.get(seat).expires_at or 0
+    brief.seats.accept_reserve(seat, user, job)
+    wait_for(lambda: brief.events.load(event.id).now > expires)
+    assert brief.seats.get(seat).status == "On hold"
+    brief.seats.fail(seat, user, job, Code.INTERNAL_ERROR)
+    assert brief.seats.get(seat).status == "Available"
+    assert not brief.client.exists(keys.holder(event.id, user))
+    assert _is_consistent(brief, event)
+
+
 def test_a_hold_that_is_over_is_not_reserved(store: Store, event: Event, buyer: Buyer) -> None:
     """Whatever the ledger says: the script looks at the seat."""
     seat, job = SeatId(event.id, 1), JobId.new(event.id)
@@ -418,6 +445,40 @@ def test_due_holds_are_released_a_hundred_at_a_time(brief: Store) -> None:
     assert brief.events.load(event.id).holds == 0
     assert brief.events.list_free(event.id).total == 249
     assert _is_consistent(brief, event)
+
+
+def test_an_entry_that_is_no_hold_is_dropped(store: Store, event: Event) -> None:
+    """Rather than named for ever."""
+    store.client.zadd(keys.holds(event.id), {f"{event.id}-1": 1})
+    assert store.seats.release_due(event.id) == 0
+    assert store.events.load(event.id).holds == 0
+
+
+def test_the_stream_goes_back_as_far_as_it_shall(
+    make_settings: Callable[..., Settings], event: Event, user: str
+) -> None:
+    """What is older goes with the next change."""
+    forgetful = Store.connect(make_settings(changes_retention=0.05), connections=2)
+    for number in (1, 2, 3):
+        Buyer(forgetful, user).hold(SeatId(event.id, number))
+    before = forgetful.events.load(event.id).now
+    wait_for(lambda: forgetful.events.load(event.id).now > before + 60)
+    Buyer(forgetful, user).hold(SeatId(event.id, 4))
+    assert [change["seat"] for change in changes(forgetful, event.id)] == ["4"]
+
+
+def test_reserving_a_sold_seat_again_and_again_is_bounded(
+    make_settings: Callable[..., Settings], event: Event, user: str
+) -> None:
+    """Its owner cannot fill the event's queue with it."""
+    small = Store.connect(make_settings(max_open_jobs=3), connections=2)
+    seat = SeatId(event.id, 1)
+    Buyer(small, user).hold(seat)
+    Buyer(small, user).reserve(seat)
+    for _ in range(3):
+        small.seats.accept_reserve(seat, user, JobId.new(event.id))
+    with pytest.raises(QueueFull):
+        small.seats.accept_reserve(seat, user, JobId.new(event.id))
 
 
 def test_unknown_events_and_seats_are_not_found(store: Store, event: Event, user: str) -> None:

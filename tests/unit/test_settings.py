@@ -35,7 +35,12 @@ def test_env_example_has_every_setting_with_its_default() -> None:
         ("LOCK_EXPIRATION_TIME", "-1"),
         ("LOCK_EXPIRATION_TIME", "nan"),
         ("LOCK_EXPIRATION_TIME", "inf"),
+        ("LOCK_EXPIRATION_TIME", "0.0001"),
+        ("LOCK_EXPIRATION_TIME", "1e16"),
         ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "redis://h:port/0"),
+        ("REDIS_URL", "redis://h/x"),
+        ("REDIS_URL", "redis://"),
         ("LOG_LEVEL", "loud"),
         ("WORKER_THREADS", "0"),
     ],
@@ -85,19 +90,30 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     [
         ("redis://host:6380/0", "redis://host:6380/1"),
         ("redis://host", "redis://host/1"),
-        ("rediss://:pw@host/3?ssl_cert_reqs=none", "rediss://:pw@host/1?ssl_cert_reqs=none"),
+        ("redis://host/4", "redis://host/5"),
+        ("rediss://:pw@host/3?ssl_cert_reqs=none", "rediss://:pw@host/4?ssl_cert_reqs=none"),
         ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=1"),
     ],
 )
-def test_the_queue_is_in_database_1_unless_named(state: str, queue: str) -> None:
-    """Of the same server, with everything else of its URL."""
+def test_the_queue_is_in_the_next_database_unless_named(state: str, queue: str) -> None:
+    """Of the same server, with everything else of its URL: two services do not share a queue by default."""
     assert settings.load(redis_url=state).queue_url == queue
 
 
-def test_queue_and_state_may_not_share_a_database() -> None:
-    """Dramatiq's maintenance looks through all keys of its database."""
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [
+        ("redis://h/0", "redis://h/0"),
+        ("redis://h", "redis://h:6379/0"),
+        ("redis://h/2", "redis://h?db=2"),
+        ("redis://:pw@h/0", "redis://H:6379"),
+        ("unix:///a.sock", "unix:///a.sock?db=0"),
+    ],
+)
+def test_queue_and_state_may_not_share_a_database(state: str, queue: str) -> None:
+    """However it is spelled: Dramatiq's maintenance looks through all keys of its database."""
     with pytest.raises(SettingsError, match="BROKER_URL"):
-        settings.load(redis_url="redis://h/0", broker_url="redis://h/0")
+        settings.load(redis_url=state, broker_url=queue)
 
 
 def test_redis_host_stands_in_for_redis_url() -> None:

@@ -100,7 +100,7 @@ class FreeSeatList:
         )
         resp.etag = free.etag
         resp.set_header("Cache-Control", "no-cache")
-        if free.ids is None:
+        if free.ids is None or free.etag in known or "*" in known:
             resp.status = 304
             return
         resp.content_type = falcon.MEDIA_JSON

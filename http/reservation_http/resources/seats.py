@@ -43,11 +43,18 @@ class Acceptance:
         self._lag = lag
 
     def _answer(
-        self, req: falcon.Request, resp: falcon.Response, accepted: Accepted, job_type: JobType, message: str
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        job_id: JobId,
+        accepted: Accepted,
+        job_type: JobType,
+        message: str,
     ) -> None:
         """Sends the message and answers 202. The ledger has the job: a queue that cannot be reached
         only delays it."""
-        self._queue.send_job(accepted.job_id, job_type, req.context.request_id)
+        if accepted.job_id == str(job_id):  # and not one whose message was sent before
+            self._queue.send_job(job_id, job_type, req.context.request_id)
         req.context.job_id = accepted.job_id
         status_endpoint = f"/seats/job/{accepted.job_id}/status"
         queued = QueueResponse(
@@ -78,8 +85,9 @@ class SeatHold(Acceptance):
         already comes at once. Holding a seat that you hold succeeds and leaves its expiry."""
         action = read_body(req, SeatAction)
         seat_id = SeatId.parse(action.id)
-        accepted = self._seats.accept_hold(seat_id, action.user, JobId.new(seat_id.event), req.context.request_id)
-        self._answer(req, resp, accepted, "HOLD_SEAT", "Your request to hold this seat is in the queue.")
+        job_id = JobId.new(seat_id.event)
+        accepted = self._seats.accept_hold(seat_id, action.user, job_id, req.context.request_id)
+        self._answer(req, resp, job_id, accepted, "HOLD_SEAT", "Your request to hold this seat is in the queue.")
 
 
 class SeatReserve(Acceptance):
@@ -92,15 +100,16 @@ class SeatReserve(Acceptance):
         body=SeatAction,
         answers={202: QueueResponse},
         headers={202: {"Location": "Where the job is read."}},
-        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "state-unavailable"),
+        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "queue-full", "state-unavailable"),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job. From here on your hold lasts until that job's verdict, so waiting in the
         queue cannot lose the seat; asking again meanwhile answers with the same job."""
         action = read_body(req, SeatAction)
         seat_id = SeatId.parse(action.id)
-        accepted = self._seats.accept_reserve(seat_id, action.user, JobId.new(seat_id.event), req.context.request_id)
-        self._answer(req, resp, accepted, "RESERVE_SEAT", "Your request to reserve this seat is in the queue.")
+        job_id = JobId.new(seat_id.event)
+        accepted = self._seats.accept_reserve(seat_id, action.user, job_id, req.context.request_id)
+        self._answer(req, resp, job_id, accepted, "RESERVE_SEAT", "Your request to reserve this seat is in the queue.")
 
 
 class SeatRefresh:
