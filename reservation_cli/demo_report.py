@@ -95,7 +95,7 @@ def figures(console: Console, tally: Tally, pool: Pool, seats: int, free: int) -
     """
     outcome = {
         "seats sold": tally.reservations,
-        "seats still on hold": seats - tally.reservations - free,
+        "seats on hold, neither reserved nor run out yet": seats - tally.reservations - free,
         "seats free": free,
         "buyers who walked away from their holds": tally.abandoned,
         "buyers who got nothing": tally.empty_handed,

@@ -29,8 +29,8 @@ DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
 #: its connection is lost.
 _LINGER_S = 0.5
-#: How long a thread may keep the interpreter while another waits, seconds. The default of 5 ms took
-#: four threads from 3,500 to 1,400 requests a second (docs/performance.md).
+#: How long a thread may keep the interpreter while another waits, seconds. With the default of 5 ms
+#: four threads answered a quarter of the requests or fewer (docs/performance.md).
 _SWITCH_INTERVAL_S = 0.0001
 
 
