@@ -2,7 +2,8 @@
 
 from reservation import settings
 from reservation_http.app import Services, routes
-from reservation_http.openapi import document, to_yaml
+from reservation_http.dialects import to_yaml
+from reservation_http.openapi import document
 
 #: File names and the version of OpenAPI in each. 3.0 is for generators that do not read 3.1 yet.
 _VERSIONS = {"openapi.yaml": "3.1.0", "openapi-3.0.yaml": "3.0.3"}

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from apispec import APISpec, BasePlugin
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
 from reservation.models import ApiModel, Millis
+from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
 
 Responder = TypeVar("Responder", bound=Callable[..., None])
@@ -123,49 +122,6 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
     return describe
 
 
-class _Schemas(GenerateJsonSchema):
-    """JSON schemas as an OpenAPI document wants them: members without a value are left out of
-    answers, so `null` is no value of theirs."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        json_schema = super().default_schema(schema)
-        if json_schema.get("default", ...) is None:
-            del json_schema["default"]
-        return json_schema
-
-
-class _Schemas30(_Schemas):
-    """The same in the dialect of OpenAPI 3.0 (JSON Schema draft wright-00): one `example`, no `const`."""
-
-    def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        schema_30: JsonSchemaValue = _to_30(super().generate(schema, mode))
-        return schema_30
-
-    def generate_definitions(self, inputs: Sequence[Any]) -> Any:
-        refs, definitions = super().generate_definitions(inputs)
-        return refs, {name: _to_30(schema) for name, schema in definitions.items()}
-
-
-def _to_30(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_to_30(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    # Where properties are listed, names are not keywords.
-    changed = {
-        name: {k: _to_30(v) for k, v in value.items()} if name == "properties" else _to_30(value)
-        for name, value in schema.items()
-    }
-    if "const" in changed:
-        changed["enum"] = [changed.pop("const")]
-    if isinstance(changed.get("examples"), list):
-        changed["example"] = changed.pop("examples")[0]
-    return changed
-
-
 class _Resources(BasePlugin):
     """Lets apispec read operations off Falcon resources."""
 
@@ -221,7 +177,7 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
     if model is None:
         return []
-    properties = model.model_json_schema(schema_generator=_Schemas)["properties"]
+    properties = model.model_json_schema(schema_generator=Schemas31)["properties"]
     return [
         {
             "name": name,
@@ -286,7 +242,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0") -> AP
     )
     described = [(path, resource) for path, resource in routes if any(_operations(resource))]
     wanted = dict.fromkeys(pair for _, resource in described for op in _operations(resource) for pair in op.models())
-    generator = _Schemas30 if version.startswith("3.0") else _Schemas
+    generator = Schemas30 if version.startswith("3.0") else Schemas31
     _, schemas = models_json_schema(
         [*wanted, (Problem, "serialization")],
         ref_template="#/components/schemas/{model}",
@@ -297,24 +253,6 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0") -> AP
     for path, resource in described:
         spec.path(path=path, resource=resource)
     return spec
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style throughout: text of several lines as it is, and nothing by reference."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
-def to_yaml(spec: APISpec) -> str:
-    """A document as YAML, in the order it was made."""
-    return yaml.dump(spec.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _operations(resource: object) -> Iterable[Operation]:

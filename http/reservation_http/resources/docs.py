@@ -6,7 +6,8 @@ from functools import cached_property
 import falcon
 import orjson
 
-from reservation_http.openapi import document, to_yaml
+from reservation_http.dialects import to_yaml
+from reservation_http.openapi import document
 
 
 class ApiDocument:
