@@ -39,6 +39,7 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings) -> "Policy":
+        """The rules as they are set."""
         return cls(
             max_held=settings.max_held_seats,
             hold_ms=settings.hold_ms,

@@ -132,7 +132,7 @@ def _wait_until_ready(
             if load.workers >= len(children["worker"]) and load.sweepers and _answers(settings):
                 return True
         except StateUnavailable:
-            pass
+            pass  # not yet
         if time.monotonic() > until:
             raise StartError(f"not ready after {_READY_S} s; see {settings.log_dir}/")
         time.sleep(0.05)

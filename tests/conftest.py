@@ -31,7 +31,7 @@ def make_settings(redis_server: EmbeddedRedis) -> Callable[..., Settings]:
     """Builds settings for the test's server, whatever the environment or a .env says."""
 
     def make(**values: object) -> Settings:
-        return Settings(_env_file=None, **{"redis_url": redis_server.url(), **values})  # type: ignore[call-arg, arg-type]
+        return Settings(_env_file=None, **{"redis_url": redis_server.url(), **values})  # type: ignore[call-arg, arg-type]  # pydantic-settings takes more than mypy sees
 
     return make
 

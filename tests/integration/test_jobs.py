@@ -34,7 +34,7 @@ def test_a_verdict_ends_the_job(store: Store, event: Event, user: str) -> None:
     assert shown.status == "completed"
     assert shown.completed_at is not None
     assert shown.result is not None
-    assert shown.result.seat == store.seats.get(seat).model_copy(update={"server_time": shown.result.seat.server_time})  # type: ignore[union-attr]
+    assert shown.result.seat == store.seats.get(seat).model_copy(update={"server_time": shown.result.seat.server_time})  # type: ignore[union-attr]  # asserted above
     assert 299_000 < store.client.pttl(keys.job(job)) <= 300_000
     assert store.client.zcard(keys.jobs(event.id)) == 0
 
@@ -213,12 +213,12 @@ def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(
     real = half.scripts.run
 
     def lose_the_reply(name: str, *args: object) -> object:
-        reply = real(name, *args)  # type: ignore[arg-type]
+        reply = real(name, *args)  # type: ignore[arg-type]  # passed through
         if name == "accept_hold":
             raise StateUnavailable
         return reply
 
-    half.scripts.run = lose_the_reply  # type: ignore[method-assign, assignment]
+    half.scripts.run = lose_the_reply  # type: ignore[method-assign, assignment]  # a reply that gets lost
     with pytest.raises(StateUnavailable) as during:
         half.seats.accept_hold(SeatId(event.id, 1), user, job)
     assert during.value.job_id == str(job)

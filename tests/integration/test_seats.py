@@ -1,4 +1,4 @@
-"""The life of a seat, on the real scripts: hold, refresh, release, reserve, expire."""
+"""The life of a seat, on the real scripts: hold, refresh, release, expire."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,35 +14,14 @@ from reservation.errors import (
     NotHolder,
     NotOnHold,
     QueueFull,
-    ReservePending,
     SeatHeld,
-    SeatReserved,
 )
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, changes, wait_for
-
-
-def _is_consistent(store: Store, event: Event) -> bool:
-    """Whether the free and held sets say what the seats say."""
-    ids = [SeatId(event.id, n) for n in range(1, event.total_seats + 1)]
-    status = {str(seat): store.client.hget(keys.seat(seat), "status") for seat in ids}
-    return {s for s, v in status.items() if v == "Available"} == set(
-        store.client.zrange(keys.available(event.id), 0, -1)
-    ) and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
-
-
-def _lapse(store: Store, seat: SeatId) -> None:
-    """Lets a hold's time run out, and waits until the server's clock says so."""
-    wait_for(lambda: store.seats.get(seat).status == "Available")
-
-
-@pytest.fixture
-def brief(make_settings: Callable[..., Settings], store: Store) -> Store:
-    """The same server, where a hold lasts 150 ms."""
-    return Store.connect(make_settings(lock_expiration_time=0.15), connections=4)
+from tests.integration.conftest import is_consistent, lapse
 
 
 def test_a_free_seat_can_be_held(store: Store, event: Event, buyer: Buyer) -> None:
@@ -58,7 +37,7 @@ def test_a_free_seat_can_be_held(store: Store, event: Event, buyer: Buyer) -> No
     assert free.total == 19
     assert str(seat) not in (free.ids or [])
     assert 59_000 < store.client.pttl(keys.lock(seat)) <= 60_000
-    assert _is_consistent(store, event)
+    assert is_consistent(store, event)
 
 
 def test_a_held_seat_is_refused_at_once(event: Event, buyer: Buyer, rival: Buyer) -> None:
@@ -90,7 +69,7 @@ def test_a_hundred_holds_of_one_seat_have_one_winner(store: Store, event: Event)
         codes = list(pool.map(lambda j: store.seats.hold(seat, *j).code, jobs))
     assert codes.count(Code.HELD) == 1
     assert codes.count(Code.SEAT_HELD) == 99
-    assert _is_consistent(store, event)
+    assert is_consistent(store, event)
 
 
 def test_a_user_holds_no_more_than_the_limit(store: Store, user: str) -> None:
@@ -117,7 +96,7 @@ def test_the_limit_counts_live_holds_only(brief: Store, event: Event, user: str)
     assert buyer.hold(SeatId(other_event.id, 1)).code == Code.HELD
     assert buyer.reserve(SeatId(event.id, 6)).code == Code.RESERVED
     assert buyer.hold(SeatId(event.id, 7)).code == Code.HELD
-    _lapse(brief, SeatId(event.id, 7))
+    lapse(brief, SeatId(event.id, 7))
     for number in range(1, 6):
         assert buyer.hold(SeatId(event.id, number)).code == Code.HELD
 
@@ -129,7 +108,7 @@ def test_holds_that_ran_out_make_room_beside_those_that_live(
     Buyer(store, user).hold(SeatId(event.id, 1))
     for number in range(2, 7):
         Buyer(brief, user).hold(SeatId(event.id, number))
-    _lapse(brief, SeatId(event.id, 6))
+    lapse(brief, SeatId(event.id, 6))
     codes = [Buyer(store, user).hold(SeatId(event.id, number)).code for number in range(11, 16)]
     assert codes == [Code.HELD] * 5
     with pytest.raises(LimitReached):
@@ -198,7 +177,7 @@ def test_release_frees_the_seat_at_once(store: Store, event: Event, buyer: Buyer
     assert store.events.list_free(event.id).total == 20
     assert not store.client.exists(keys.lock(seat))
     assert rival.hold(seat).code == Code.HELD
-    assert _is_consistent(store, event)
+    assert is_consistent(store, event)
 
 
 def test_a_released_seat_no_longer_counts(store: Store, event: Event, buyer: Buyer) -> None:
@@ -214,7 +193,7 @@ def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, u
     seat = SeatId(event.id, 1)
     Buyer(brief, user).hold(seat)
     assert brief.events.list_free(event.id).total == 19
-    _lapse(brief, seat)
+    lapse(brief, seat)
     free = brief.events.list_free(event.id)
     assert free.total == 20
     assert (free.ids or [])[0] == str(seat)
@@ -226,7 +205,7 @@ def test_a_hold_ends_at_its_time_with_nobody_about(brief: Store, event: Event, u
     assert Buyer(brief, other).hold(seat).code == Code.HELD
     assert brief.seats.get(seat).user == other
     assert [change["cause"] for change in changes(brief, event.id)] == ["held", "expired", "held"]
-    assert _is_consistent(brief, event)
+    assert is_consistent(brief, event)
 
 
 def test_a_hold_ends_to_the_millisecond(brief: Store, event: Event, user: str) -> None:
@@ -256,180 +235,17 @@ def test_a_hold_ends_to_the_millisecond(brief: Store, event: Event, user: str) -
         brief.seats.refresh(seat, user)
 
 
-def test_reserving_sells_the_seat_for_good(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
-    """Nobody can hold, refresh or release it; its buyer's second reserve succeeds and changes nothing."""
-    seat = SeatId(event.id, 1)
-    buyer.hold(seat)
-    assert buyer.reserve(seat).code == Code.RESERVED
-    shown = store.seats.get(seat)
-    assert (shown.status, shown.user, shown.expires_at) == ("Reserved", buyer.user, None)
-    assert not store.client.exists(keys.lock(seat), keys.holder(event.id, buyer.user))
-    before = store.client.hgetall(keys.seat(seat))
-    with pytest.raises(SeatReserved):
-        rival.hold(seat)
-    with pytest.raises(SeatReserved):
-        rival.reserve(seat)
-    with pytest.raises(SeatReserved):
-        store.seats.refresh(seat, buyer.user)
-    with pytest.raises(SeatReserved):
-        store.seats.release(seat, buyer.user)
-    assert buyer.reserve(seat).code == Code.RESERVED_ALREADY
-    assert store.client.hgetall(keys.seat(seat)) == before
-    assert _is_consistent(store, event)
-
-
-def test_a_reserved_seat_survives_every_expiry(brief: Store, event: Event, user: str) -> None:
-    """The lock's, the release of due holds, and one that named the seat before it was sold."""
-    seat = SeatId(event.id, 1)
-    Buyer(brief, user).hold(seat)
-    brief.client.zadd(keys.holds(event.id), {str(seat): 1})  # as if it had been found due
-    assert Buyer(brief, user).reserve(seat).code == Code.RESERVED
-    brief.client.zadd(keys.holds(event.id), {str(seat): 1})
-    names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
-    assert brief.scripts.run("release_due", names, [1000, "", "", str(seat)]) == 0
-    assert brief.seats.get(seat).status == "Reserved"
-
-
 def test_a_seat_held_anew_is_not_released(store: Store, brief: Store, event: Event, user: str, other: str) -> None:
     """Between being named as due and being released, it may have found another holder."""
     seat = SeatId(event.id, 1)
     Buyer(brief, user).hold(seat)
-    _lapse(brief, seat)
+    lapse(brief, seat)
     due = store.scripts.run("due_seats", [keys.holds(event.id)], [100])
     assert due == [str(seat)]
     Buyer(store, other).hold(seat)
     names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
     assert store.scripts.run("release_due", names, [1000, "", "", *due]) == 0
     assert store.seats.get(seat).user == other
-
-
-def test_an_accepted_reserve_outlives_the_hold(brief: Store, event: Event, user: str, other: str) -> None:
-    """Time in the queue does not lose the seat: nobody else gets it, nobody frees it, and it is sold."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    Buyer(brief, user).hold(seat)
-    expires = brief.seats.get(seat).expires_at
-    brief.seats.accept_reserve(seat, user, job)
-    pinned = brief.seats.get(seat)
-    assert pinned.expires_at == expires
-    assert pinned.reserving_until == brief.jobs.read(job).deadline
-    wait_for(lambda: brief.events.load(event.id).now > (expires or 0))
-    assert brief.seats.release_due(event.id) == 0
-    with pytest.raises(SeatHeld):
-        brief.seats.accept_hold(seat, other, JobId.new(event.id))
-    assert brief.seats.reserve(seat, user, job).code == Code.RESERVED
-
-
-def test_while_a_reserve_is_pending_the_hold_is_left_alone(store: Store, event: Event, buyer: Buyer) -> None:
-    """Refresh and release are refused; a second reserve is the first."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    buyer.hold(seat)
-    store.seats.accept_reserve(seat, buyer.user, job)
-    with pytest.raises(ReservePending) as refused:
-        store.seats.refresh(seat, buyer.user)
-    assert refused.value.reserving_until == store.jobs.read(job).deadline
-    with pytest.raises(ReservePending):
-        store.seats.release(seat, buyer.user)
-    assert store.seats.accept_reserve(seat, buyer.user, JobId.new(event.id)).job_id == str(job)
-
-
-def test_a_reserve_that_fails_gives_the_hold_its_own_end_back(
-    make_settings: Callable[..., Settings], store: Store, event: Event, user: str
-) -> None:
-    """Past the deadline the job changes nothing, and what is left of the hold is what it had."""
-    late = Store.connect(make_settings(reserve_job_deadline=0.05), connections=2)
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    Buyer(store, user).hold(seat)
-    expires = store.seats.get(seat).expires_at
-    late.seats.accept_reserve(seat, user, job)
-    wait_for(lambda: late.jobs.read(job).ended)
-    assert late.seats.reserve(seat, user, job).code == Code.DEADLINE_PASSED
-    shown = store.seats.get(seat)
-    assert (shown.status, shown.expires_at, shown.reserving_until) == ("On hold", expires, None)
-    assert "reservingUntil" not in store.client.hgetall(keys.seat(seat))
-    assert store.client.pexpiretime(keys.lock(seat)) == expires
-
-
-def test_a_hold_is_pinned_beyond_its_end_once(
-    make_settings: Callable[..., Settings], store: Store, event: Event, user: str
-) -> None:
-    """A second reserve of the same hold has to be done by the hold's end: asking again and again
-    cannot keep a seat for ever."""
-    late = Store.connect(make_settings(reserve_job_deadline=0.05), connections=2)
-    seat = SeatId(event.id, 1)
-    Buyer(store, user).hold(seat)
-    first, second = JobId.new(event.id), JobId.new(event.id)
-    late.seats.accept_reserve(seat, user, first)
-    wait_for(lambda: late.jobs.read(first).ended)
-    store.seats.accept_reserve(seat, user, second)
-    assert store.jobs.read(second).deadline == store.seats.get(seat).expires_at
-    assert store.seats.reserve(seat, user, second).code == Code.RESERVED
-
-
-def test_a_lapsed_pin_frees_the_seat(
-    make_settings: Callable[..., Settings], event: Event, user: str, other: str
-) -> None:
-    """With hold and deadline both over, the seat is free though nobody has failed the job yet."""
-    late = Store.connect(make_settings(reserve_job_deadline=0.2, lock_expiration_time=0.1), connections=2)
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    Buyer(late, user).hold(seat)
-    late.seats.accept_reserve(seat, user, job)
-    _lapse(late, seat)
-    assert Buyer(late, other).hold(seat).code == Code.HELD
-    assert "reserveJob" not in late.client.hgetall(keys.seat(seat)), "the new hold has its own pin to use"
-    assert late.seats.reserve(seat, user, job).code == Code.DEADLINE_PASSED
-    assert late.seats.get(seat).user == other
-
-
-def test_failing_a_reserve_whose_hold_is_over_frees_the_seat(
-    make_settings: Callable[..., Settings], event: Event, user: str
-) -> None:
-    """In the same step, and the user may hold as many as before."""
-    late = Store.connect(make_settings(reserve_job_deadline=0.1, lock_expiration_time=0.05), connections=2)
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    Buyer(late, user).hold(seat)
-    late.seats.accept_reserve(seat, user, job)
-    _lapse(late, seat)
-    assert late.seats.fail(seat, user, job, Code.DEADLINE_PASSED).code == Code.DEADLINE_PASSED
-    assert late.client.hget(keys.seat(seat), "status") == "Available"
-    assert late.client.zscore(keys.holder(event.id, user), str(seat)) is None
-    assert _is_consistent(late, event)
-
-
-def test_failing_a_reserve_early_gives_the_hold_its_own_end_back(store: Store, event: Event, buyer: Buyer) -> None:
-    """Everywhere it is kept: the pin had moved it to the job's deadline."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    buyer.hold(seat)
-    expires = store.seats.get(seat).expires_at
-    store.seats.accept_reserve(seat, buyer.user, job)
-    assert store.client.zscore(keys.holds(event.id), str(seat)) == store.jobs.read(job).deadline
-    store.seats.fail(seat, buyer.user, job, Code.INTERNAL_ERROR)
-    assert store.client.zscore(keys.holds(event.id), str(seat)) == expires
-    assert store.client.zscore(keys.holder(event.id, buyer.user), str(seat)) == expires
-    assert store.client.pexpiretime(keys.lock(seat)) == expires
-
-
-def test_failing_a_reserve_early_whose_hold_is_over_ends_it(brief: Store, event: Event, user: str) -> None:
-    """And it no longer counts: the pin had let it live on to the job's deadline."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    Buyer(brief, user).hold(seat)
-    expires = brief.seats.get(seat).expires_at or 0
-    brief.seats.accept_reserve(seat, user, job)
-    wait_for(lambda: brief.events.load(event.id).now > expires)
-    assert brief.seats.get(seat).status == "On hold"
-    brief.seats.fail(seat, user, job, Code.INTERNAL_ERROR)
-    assert brief.seats.get(seat).status == "Available"
-    assert not brief.client.exists(keys.holder(event.id, user))
-    assert _is_consistent(brief, event)
-
-
-def test_a_hold_that_is_over_is_not_reserved(store: Store, event: Event, buyer: Buyer) -> None:
-    """Whatever the ledger says: the script looks at the seat."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    buyer.hold(seat)
-    store.seats.accept_reserve(seat, buyer.user, job)
-    store.client.hset(keys.seat(seat), mapping={"expiresAt": 1, "reservingUntil": 1})
-    assert store.seats.reserve(seat, buyer.user, job).code == Code.HOLD_EXPIRED
-    assert store.client.hget(keys.seat(seat), "status") == "Available"
 
 
 def test_due_holds_are_released_a_hundred_at_a_time(brief: Store) -> None:
@@ -444,7 +260,7 @@ def test_due_holds_are_released_a_hundred_at_a_time(brief: Store) -> None:
     assert brief.seats.release_due(event.id) == 249
     assert brief.events.load(event.id).holds == 0
     assert brief.events.list_free(event.id).total == 249
-    assert _is_consistent(brief, event)
+    assert is_consistent(brief, event)
 
 
 def test_an_entry_that_is_no_hold_is_dropped(store: Store, event: Event) -> None:
@@ -465,20 +281,6 @@ def test_the_stream_goes_back_as_far_as_it_shall(
     wait_for(lambda: forgetful.events.load(event.id).now > before + 60)
     Buyer(forgetful, user).hold(SeatId(event.id, 4))
     assert [change["seat"] for change in changes(forgetful, event.id)] == ["4"]
-
-
-def test_reserving_a_sold_seat_again_and_again_is_bounded(
-    make_settings: Callable[..., Settings], event: Event, user: str
-) -> None:
-    """Its owner cannot fill the event's queue with it."""
-    small = Store.connect(make_settings(max_open_jobs=3), connections=2)
-    seat = SeatId(event.id, 1)
-    Buyer(small, user).hold(seat)
-    Buyer(small, user).reserve(seat)
-    for _ in range(3):
-        small.seats.accept_reserve(seat, user, JobId.new(event.id))
-    with pytest.raises(QueueFull):
-        small.seats.accept_reserve(seat, user, JobId.new(event.id))
 
 
 def test_unknown_events_and_seats_are_not_found(store: Store, event: Event, user: str) -> None:

@@ -1,0 +1,32 @@
+"""What the tests of seats share."""
+
+from collections.abc import Callable
+
+import pytest
+
+from reservation import keys
+from reservation.ids import SeatId
+from reservation.models import Event
+from reservation.settings import Settings
+from reservation.store import Store
+from tests.conftest import wait_for
+
+
+def is_consistent(store: Store, event: Event) -> bool:
+    """Whether the free and held sets say what the seats say."""
+    ids = [SeatId(event.id, n) for n in range(1, event.total_seats + 1)]
+    status = {str(seat): store.client.hget(keys.seat(seat), "status") for seat in ids}
+    return {s for s, v in status.items() if v == "Available"} == set(
+        store.client.zrange(keys.available(event.id), 0, -1)
+    ) and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
+
+
+def lapse(store: Store, seat: SeatId) -> None:
+    """Lets a hold's time run out, and waits until the server's clock says so."""
+    wait_for(lambda: store.seats.get(seat).status == "Available")
+
+
+@pytest.fixture
+def brief(make_settings: Callable[..., Settings], store: Store) -> Store:
+    """The same server, where a hold lasts 150 ms."""
+    return Store.connect(make_settings(lock_expiration_time=0.15), connections=4)
