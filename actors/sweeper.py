@@ -78,23 +78,28 @@ class Sweeper:
         if not load.open_jobs:
             return 0
         sent = 0
-        for first in range(0, load.open_jobs, _JOBS_PER_PAGE):
-            for job in self._store.jobs.open_jobs(event_id, first, _JOBS_PER_PAGE):
+        first = 0
+        while jobs := self._store.jobs.open_jobs(event_id, first, _JOBS_PER_PAGE):
+            for job in jobs:
+                first += 1
                 if load.now >= job.deadline:
-                    self._fail(job)
+                    first -= self._fail(job)  # the next one takes its rank
                 elif self._sending and fleet.workers and sent < budget and self._resend(job, load.now, fleet.lag_ms):
                     sent += 1
         return sent
 
-    def _fail(self, job: OpenJob) -> None:
+    def _fail(self, job: OpenJob) -> bool:
+        """Fails a job past its deadline; returns whether that ended it."""
         verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
-        if verdict.code == Code.DEADLINE_PASSED:
+        ended = verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None
+        if ended:
             log.warning(
                 "job failed at its deadline",
                 job_id=str(job.job_id),
                 attempts=job.attempts,
                 request_id=job.task.request_id,
             )
+        return ended
 
     def _resend(self, job: OpenJob, now: int, lag_ms: int) -> bool:
         wait_ms = resend_wait_ms(job.attempts, lag_ms)
@@ -146,6 +151,8 @@ def run(settings: Settings) -> None:
                 store.fleet.beat(keys.SWEEPERS, name)
             except ReservationError as error:
                 log.warning("no heartbeat", error=str(error.__cause__ or error))
+            except Exception:
+                log.exception("no heartbeat")
             if stopping.wait(HEARTBEAT_S):
                 return
 

@@ -57,4 +57,7 @@ class Scripts:
         try:
             return command(self.client)
         except redis.RedisError as error:
+            if isinstance(error, redis.TimeoutError):
+                # The idle connections may be as dead as this one was: let no other call find that out.
+                self.client.connection_pool.disconnect(inuse_connections=False)
             raise translated(error) from error

@@ -72,8 +72,7 @@ class Verdict(NamedTuple):
     Attributes:
         code: how the job ended, now or earlier; JOB_UNKNOWN if there is no such job.
         now: the server's clock, epoch ms.
-        waited_ms: from acceptance until now; None if the job had ended before, was sent more than once,
-            or is not there.
+        waited_ms: since the job's message was last sent; None if the job had ended before or is not there.
     """
 
     code: Code
@@ -214,13 +213,13 @@ class Seats:
         freed = 0
         while due := self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]):
             seats = [SeatId.parse(text) for text in due]
-            now_freed = self._scripts.run(
+            now_freed, dropped = self._scripts.run(
                 "release_due",
                 [*keys.event_keys(event_id), *(key for seat in seats for key in (keys.seat(seat), keys.lock(seat)))],
                 [self._policy.retention_ms, "", "", *due],
             )
             freed += now_freed
-            if not now_freed:
+            if not now_freed and not dropped:
                 break
         return freed
 
@@ -248,5 +247,5 @@ class Seats:
 
 
 def _verdict(reply: list[int]) -> Verdict:
-    code, now, *created = reply
-    return Verdict(Code(code), now, now - created[0] if created and created[0] else None)
+    code, now, *sent = reply
+    return Verdict(Code(code), now, now - sent[0] if sent else None)

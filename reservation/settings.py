@@ -75,6 +75,13 @@ class Settings(BaseSettings):
             _database(value)
         return value
 
+    @field_validator("redis_host")
+    @classmethod
+    def _host_alone(cls, value: str | None) -> str | None:
+        if value is not None and any(c in value for c in "/@? "):
+            raise ValueError("must be a host's name or address alone; for a URL there is REDIS_URL")
+        return value
+
     @property
     def embedded(self) -> bool:
         """Whether no server is named, so that `up` starts one of its own."""
@@ -86,7 +93,8 @@ class Settings(BaseSettings):
         if self.redis_url is not None:
             return self.redis_url
         if self.redis_host is not None:
-            return f"redis://{self.redis_host}:{self.redis_port}/0"
+            host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+            return f"redis://{host}:{self.redis_port}/0"
         raise SettingsError(
             "REDIS_URL: is not set, nor is REDIS_HOST (only `reservation up` starts a server of its own)"
         )
@@ -94,7 +102,9 @@ class Settings(BaseSettings):
     @property
     def queue_url(self) -> str:
         """Where the queue is: BROKER_URL, or the database after the state's on the same server."""
-        return self.broker_url or with_database(self.state_url, _database(self.state_url)[1] + 1)
+        state = _database(self.state_url)[1]
+        # A server has 16 unless told otherwise.
+        return self.broker_url or with_database(self.state_url, state + 1 if state != 15 else 14)
 
     @property
     def reachable_host(self) -> str:
@@ -124,7 +134,7 @@ def _database(url: str) -> tuple[str, int]:
         return parts.path, int(named or 0)
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
         raise ValueError("must be redis://host:port/0, rediss://host:port/0 or unix:///path?db=0")
-    path = parts.path.strip("/") or named or "0"
+    path = named or parts.path.strip("/") or "0"  # as redis-py reads it
     if not path.isdigit():
         raise ValueError("must end in the number of a database")
     return f"{parts.hostname}:{parts.port or 6379}", int(path)
@@ -164,8 +174,8 @@ def _line(error: ErrorDetails) -> str:
 
 
 def masked(url: str) -> str:
-    """A URL as it may be shown: without what stands between the scheme and the host."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    """A URL as it may be shown: without user and password, wherever they stand in it."""
+    return re.sub(r"\b(username|password)=[^&]*", r"\1=***", re.sub(r"//.*@", "//***@", url))
 
 
 def cores() -> int:

@@ -36,7 +36,8 @@ def run(settings: Settings) -> None:
         listener = listen(settings)
     except ListenError as error:
         raise StartError(str(error)) from None
-    for name, folder in (("LOG_DIR", settings.log_dir), ("VAR_DIR", settings.var_dir)):
+    folders = {"LOG_DIR": settings.log_dir, **({"VAR_DIR": settings.var_dir} if settings.embedded else {})}
+    for name, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

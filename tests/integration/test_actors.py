@@ -156,12 +156,13 @@ def test_a_pass_sends_a_bounded_number_again(
 
 
 def test_a_queue_that_is_down_does_not_hold_up_the_sweep(
-    make_settings: Callable[..., Settings], store: Store, event: Event
+    make_settings: Callable[..., Settings], store: Store, event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is sent, and what is due fails all the same."""
+    """Nothing is sent, and what is due fails all the same, in one pass."""
     lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
     late = Store.connect(make_settings(hold_job_deadline=0.05), connections=2)
     store.fleet.beat(keys.WORKERS, "a worker")
+    monkeypatch.setattr("actors.sweeper._JOBS_PER_PAGE", 3)
     jobs = [JobId.new(event.id) for _ in range(20)]
     for number, job in enumerate(jobs, 1):
         late.seats.accept_hold(SeatId(event.id, number), str(uuid4()), job)

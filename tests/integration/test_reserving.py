@@ -50,7 +50,7 @@ def test_a_reserved_seat_survives_every_expiry(brief: Store, event: Event, user:
     assert Buyer(brief, user).reserve(seat).code == Code.RESERVED
     brief.client.zadd(keys.holds(event.id), {str(seat): 1})
     names = [*keys.event_keys(event.id), keys.seat(seat), keys.lock(seat)]
-    assert brief.scripts.run("release_due", names, [1000, "", "", str(seat)]) == 0
+    assert brief.scripts.run("release_due", names, [1000, "", "", str(seat)])[0] == 0
     assert brief.seats.get(seat).status == "Reserved"
 
 

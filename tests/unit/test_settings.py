@@ -41,6 +41,7 @@ def test_env_example_has_every_setting_with_its_default() -> None:
         ("REDIS_URL", "redis://h:port/0"),
         ("REDIS_URL", "redis://h/x"),
         ("REDIS_URL", "redis://"),
+        ("REDIS_HOST", "redis://localhost"),
         ("LOG_LEVEL", "loud"),
         ("WORKER_THREADS", "0"),
     ],
@@ -61,7 +62,9 @@ def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "open sesame" not in repr(settings.load())
 
 
-@pytest.mark.parametrize("url", ["http://user:hunter2@host", "redis://:hunter2@host:x"])
+@pytest.mark.parametrize(
+    "url", ["http://user:hunter2@host", "redis://:p@hunter2@host:x", "redis://h/x?password=hunter2&db=1"]
+)
 def test_a_password_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in the error about its URL, and not where the URL is shown."""
     assert "hunter2" not in settings.masked(url)
@@ -91,6 +94,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("redis://host:6380/0", "redis://host:6380/1"),
         ("redis://host", "redis://host/1"),
         ("redis://host/4", "redis://host/5"),
+        ("redis://host/15", "redis://host/14"),
         ("rediss://:pw@host/3?ssl_cert_reqs=none", "rediss://:pw@host/4?ssl_cert_reqs=none"),
         ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=1"),
     ],
@@ -106,6 +110,7 @@ def test_the_queue_is_in_the_next_database_unless_named(state: str, queue: str) 
         ("redis://h/0", "redis://h/0"),
         ("redis://h", "redis://h:6379/0"),
         ("redis://h/2", "redis://h?db=2"),
+        ("redis://h/0?db=1", "redis://h/1"),
         ("redis://:pw@h/0", "redis://H:6379"),
         ("unix:///a.sock", "unix:///a.sock?db=0"),
     ],
@@ -119,6 +124,7 @@ def test_queue_and_state_may_not_share_a_database(state: str, queue: str) -> Non
 def test_redis_host_stands_in_for_redis_url() -> None:
     """The original's names still work."""
     assert settings.load(redis_host="db", redis_port=6380).state_url == "redis://db:6380/0"
+    assert settings.load(redis_host="::1").state_url == "redis://[::1]:6379/0"
 
 
 def test_without_a_server_there_is_a_clear_error() -> None:
