@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name
 from dramatiq.middleware import Middleware
@@ -61,6 +62,11 @@ class ReservationBroker(RedisBroker):
         delayed = queue_name in self.delay_queues
         return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch)
 
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Enqueues a message, with the time by the server's clock (option `sent_at`, epoch ms)."""
+        sent: Message[Any] = super().enqueue(message.copy(options={"sent_at": self.now_ms()}), delay=delay)
+        return sent
+
     def waiting_client(self) -> redis.Redis:
         """A client for one thread that blocks."""
         return connect(self._url, connections=1, decode=False, block_s=BLOCK_S)
@@ -91,7 +97,7 @@ class ReservationBroker(RedisBroker):
                 keys=[self.namespace],
                 args=[
                     command,
-                    self._now_ms(),
+                    self.now_ms(),
                     queue_name,
                     self.broker_id,
                     self.heartbeat_timeout,
@@ -104,7 +110,8 @@ class ReservationBroker(RedisBroker):
 
         return dispatch
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The server's clock, epoch ms, asked for every half minute. Raises redis.RedisError."""
         if time.monotonic() > self._ahead_until:
             seconds, micros = self.client.time()
             self._ahead_ms = seconds * 1000 + micros // 1000 - time.time_ns() // 1_000_000

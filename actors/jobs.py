@@ -7,7 +7,6 @@ import dramatiq
 import structlog
 from dramatiq import Actor, Broker
 
-from actors.middleware import Heartbeat
 from reservation.codes import Code
 from reservation.errors import NotFound
 from reservation.ids import JobId, SeatId
@@ -30,16 +29,13 @@ class Actors(NamedTuple):
     release_expired: Actor[[str], None]
 
 
-def declare(broker: Broker, store: Store, heartbeat: Heartbeat) -> Actors:
+def declare(broker: Broker, store: Store) -> Actors:
     """Declares the actors on a broker.
 
     A message names a job; everything else is in the ledger. An actor runs its job's script and
     nothing more: the script decides, writes the verdict, and does nothing when run again.
     StateUnavailable is retried by the `Retries` middleware until the job's deadline; there is no
     time limit, because it could strike between a command and its reply.
-
-    Arguments:
-        heartbeat: learns how long jobs waited.
     """
 
     def run(job_id: str, script: Callable[[SeatId, str, JobId, str], Verdict]) -> str | None:
@@ -51,8 +47,6 @@ def declare(broker: Broker, store: Store, heartbeat: Heartbeat) -> Actors:
             log.info("job unknown")
             return None
         verdict = script(task.seat_id, task.user, job, task.request_id)
-        if verdict.waited_ms is not None:
-            heartbeat.waited(verdict.waited_ms)
         log.info("job ended", code=verdict.code.slug, seat=str(task.seat_id), waited_ms=verdict.waited_ms)
         return None if verdict.code == Code.JOB_UNKNOWN else verdict.code.slug
 

@@ -4,9 +4,11 @@ import os
 import socket
 import threading
 import time
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
+import redis
 import structlog
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
@@ -16,6 +18,9 @@ from reservation.errors import ReservationError
 from reservation.fleet import HEARTBEAT_S
 from reservation.ids import JobId
 from reservation.store import Store
+
+if TYPE_CHECKING:
+    from actors.broker import ReservationBroker
 
 log = structlog.get_logger()
 
@@ -70,10 +75,6 @@ class Heartbeat(Middleware):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def waited(self, milliseconds: int) -> None:
-        """Notes how long a job waited before it was carried out."""
-        self._lag_ms = max(self._lag_ms, milliseconds)
-
     def after_worker_boot(self, broker: Broker, worker: object) -> None:
         """Starts beating."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -90,7 +91,11 @@ class Heartbeat(Middleware):
             log.warning("could not sign off; the heartbeat lapses by itself")
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Notes when the job was started."""
+        """Notes when the job was started, and how long its message had waited: the message's own time, not
+        the job's, of which lost messages are a part."""
+        with suppress(redis.RedisError):  # then its clock is not known
+            now_ms = cast("ReservationBroker", broker).now_ms()
+            self._lag_ms = max(self._lag_ms, now_ms - message.options.get("sent_at", now_ms))
         self._running[message.message_id] = (time.monotonic(), str(message.args[0]))
 
     def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:

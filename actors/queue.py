@@ -46,12 +46,11 @@ class Queue:
             connections: most connections to the queue's database at once.
             timeout_s: longest wait for its reply, seconds.
         """
-        heartbeat = Heartbeat(store)
         broker = ReservationBroker(
             settings.queue_url,
             [
                 LogContext(),
-                heartbeat,
+                Heartbeat(store),
                 Results(backend=LedgerBackend(store), result_ttl=settings.result_ttl_ms),
                 # Delays grow exponentially and are jittered (dramatiq.common.compute_backoff).
                 Retries(
@@ -65,7 +64,7 @@ class Queue:
             prefetch=2 * settings.worker_threads,
             timeout_s=timeout_s,
         )
-        return cls(broker, declare(broker, store, heartbeat))
+        return cls(broker, declare(broker, store))
 
     def send_job(self, job_id: JobId | str, job_type: JobType, request_id: str) -> bool:
         """Sends a job's message. Returns False if the queue cannot be reached: the job is in the

@@ -72,7 +72,7 @@ class Verdict(NamedTuple):
     Attributes:
         code: how the job ended, now or earlier; JOB_UNKNOWN if there is no such job.
         now: the server's clock, epoch ms.
-        waited_ms: since the job's message was last sent; None if the job had ended before or is not there.
+        waited_ms: from acceptance until now; None if the job had ended before or is not there.
     """
 
     code: Code
@@ -247,5 +247,5 @@ class Seats:
 
 
 def _verdict(reply: list[int]) -> Verdict:
-    code, now, *sent = reply
-    return Verdict(Code(code), now, now - sent[0] if sent else None)
+    code, now, *created = reply
+    return Verdict(Code(code), now, now - created[0] if created else None)

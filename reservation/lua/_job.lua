@@ -5,10 +5,9 @@
 local job_key, jobs_key = KEYS[8], KEYS[9]
 
 local function load_job()
-  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'sentAt')
+  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline')
   if not f[1] then return nil end
   local job = {code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4])}
-  job.sent = tonumber(f[5])
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
 end
@@ -29,8 +28,7 @@ end
 -- Writes the job's end (the arguments after `code` are more fields of its ledger entry) and
 -- measures the event's pace: the time between two ends, counted from this job's arrival where
 -- nothing waited before it; an exponential average, 1/16 each. A gap over 10 s is an outage and
--- says nothing about the pace. Returns {code, now, when the job's message was last sent}: the time since
--- then is what the queue is long at the least, and does not count what a lost message cost.
+-- says nothing about the pace.
 local function end_job(job, status, code, result_ttl_ms, ...)
   redis.call('HSET', job_key, 'status', status, 'code', code, 'completedAt', now, ...)
   redis.call('PEXPIRE', job_key, result_ttl_ms)
@@ -40,7 +38,7 @@ local function end_job(job, status, code, result_ttl_ms, ...)
   local pace = tonumber(f[2] or gap)
   if gap < 10000000 then pace = pace + (gap - pace) / 16 end
   redis.call('HSET', event_key, 'endedAt', now_us, 'pace', math.floor(pace + 0.5))
-  return {code, now, job.sent}
+  return {code, now, job.created}
 end
 
 -- Takes back the pin that this job put on its hold. What remains is the hold as it was.

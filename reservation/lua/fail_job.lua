@@ -4,7 +4,7 @@ With DEADLINE_PASSED it acts only from the deadline on, whatever the caller's cl
 KEYS  1 to 9 as in _job
 ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms; 8 code: DEADLINE_PASSED or
       INTERNAL_ERROR
-Returns {code, now ms, last sent ms}; {stored code, now ms} of a job that had ended;
+Returns {code, now ms, createdAt ms}; {stored code, now ms} of a job that had ended;
       {code, now ms} with NOT_DUE, JOB_UNKNOWN ]]
 -- @include clock
 -- @include job

@@ -5,7 +5,7 @@ a ledger entry it does nothing; past the job's deadline it fails the job and tou
 KEYS  1 to 9 as in _job
 ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms; 8 length of a hold, ms;
       9 most seats a user may hold
-Returns {code, now ms, last sent ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,
+Returns {code, now ms, createdAt ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,
       LIMIT_REACHED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms} ]]
 -- @include clock

@@ -4,7 +4,7 @@ reserved seat stays as it is. Run again it returns the stored verdict; without a
 does nothing; past the job's deadline it fails the job, and its pin goes.
 KEYS  1 to 9 as in _job
 ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms
-Returns {code, now ms, last sent ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
+Returns {code, now ms, createdAt ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
       HOLD_EXPIRED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms} ]]
 -- @include clock

@@ -189,18 +189,6 @@ def test_an_outage_says_nothing_about_the_pace(store: Store, event: Event, user:
     assert store.client.hget(keys.event(event.id), "pace") == "1234"
 
 
-def test_the_lag_does_not_count_what_a_lost_message_cost(store: Store, event: Event, user: str) -> None:
-    """It runs from when the message was last sent."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    store.seats.accept_hold(seat, user, job)
-    accepted = store.events.load(event.id).now
-    wait_for(lambda: store.events.load(event.id).now > accepted + 300)
-    store.jobs.claim_resend(store.jobs.open_jobs(event.id, 0, 1)[0])
-    waited_ms = store.seats.hold(seat, user, job).waited_ms
-    assert waited_ms is not None
-    assert waited_ms < 250
-
-
 def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(
     make_settings: Callable[..., Settings], event: Event, user: str
 ) -> None:
