@@ -130,8 +130,8 @@ class Seats:
         self._touch(seat_id.event)
         try:
             code, _, *reply = self._run(script, seat_id, user, request_id, job_id, own)
-        except StateUnavailable:
-            raise StateUnavailable(str(job_id)) from None
+        except StateUnavailable as error:
+            raise StateUnavailable(str(job_id)) from error.__cause__
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs
             raise refusal(Code(code), *reply, limit=limit)
