@@ -95,6 +95,19 @@ def test_the_apis_parent_stops_listening_first(redis_server: EmbeddedRedis, tmp_
     assert process.stop() == 0
 
 
+def test_a_worker_command_runs_several_processes(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
+    """One that is killed comes back, and SIGTERM stops all."""
+    process = Process("worker", "--processes", "2", cwd=tmp_path, REDIS_URL=redis_server.url())
+    wait_for(lambda: process.output.count("worker started") == 2, 20)
+    family = process.family()
+    assert len(family) == 2
+    os.kill(min(family), signal.SIGKILL)
+    wait_for(lambda: process.output.count("worker started") == 3, 20)
+    family |= process.family()
+    assert process.stop() == 0
+    assert gone(list(family))
+
+
 def _accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
