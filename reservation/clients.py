@@ -10,6 +10,8 @@ from reservation.errors import StateUnavailable
 
 #: Longest wait for a reply, seconds.
 SOCKET_TIMEOUT_S = 2.0
+#: The same where a client of ours waits for the answer meanwhile, seconds.
+REQUEST_TIMEOUT_S = 0.5
 #: Longest wait for a connection to the server, or for one of the pool's to come free, seconds.
 CONNECT_TIMEOUT_S = 1.0
 
@@ -45,7 +47,7 @@ def connect(
         timeout=CONNECT_TIMEOUT_S,
         decode_responses=decode,
         socket_timeout=timeout_s + block_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
         health_check_interval=15,
         # A reply that is lost makes this run a script twice: each is safe to run twice. What timed out
         # is not sent again: who waits for it has waited long enough.

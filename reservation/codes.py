@@ -38,6 +38,7 @@ class Code(IntEnum):
     DEADLINE_PASSED = 43
     INTERNAL_ERROR = 44
     EVENT_ABANDONED = 45
+    TOO_LATE = 46
 
     @property
     def slug(self) -> str:

@@ -139,13 +139,13 @@ class Unavailable(ReservationError):
 
 
 class QueueFull(Unavailable):
-    """Raised when the event has as many open jobs as is allowed."""
+    """Raised when as many jobs wait as is allowed, of this event or of all."""
 
     slug = "queue-full"
     retry_after_s = 2
 
     def __init__(self, limit: int) -> None:
-        super().__init__("Too many requests for this event are waiting.")
+        super().__init__("Too many requests are waiting.")
         self.limit = limit
 
     @property
@@ -201,4 +201,6 @@ def refusal(code: Code, *numbers: int, limit: int = 0) -> ReservationError:
             return LimitReached(limit, numbers[0])
         case Code.QUEUE_FULL:
             return QueueFull(limit)
+        case Code.TOO_LATE:
+            return StateUnavailable()
     raise AssertionError(f"{code!r} is no refusal")

@@ -14,7 +14,7 @@ event sit in one slot and a script may change them together.
     event:{E}:abandoned      string  PX: its creation was given up and must not go on
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
-                                     reservedAt in ms; reserveJob
+                                     reservedAt in ms; reserveJob; lastCall: see lua/_seat.lua
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
     job:{E}-J                hash    the job ledger: type, seatId, user, request, status, code,
                                      createdAt, completedAt, deadline, sentAt in ms, attempts

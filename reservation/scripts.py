@@ -14,6 +14,8 @@ import redis
 
 from reservation.clients import translated
 from reservation.codes import Code
+from reservation.errors import StateUnavailable
+from reservation.guard import Guard
 
 _INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
 _CODE = re.compile(r"\bCODE\.(\w+)")
@@ -41,10 +43,12 @@ class Scripts:
 
     Arguments:
         client: of the state database, answering `str`.
+        guard: while it is open, nothing is sent.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, guard: Guard) -> None:
         self.client = client
+        self._guard = guard
         names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
         self._scripts = {n: client.register_script(source(n)) for n in names if not n.startswith("_")}
 
@@ -54,6 +58,8 @@ class Scripts:
 
     def call(self, command: Callable[[redis.Redis], Any]) -> Any:
         """Sends plain commands and returns the reply. Raises StateUnavailable."""
+        if not self._guard.closed:
+            raise StateUnavailable
         try:
             return command(self.client)
         except redis.RedisError as error:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import redis
 
-from reservation.clients import connect
+from reservation.clients import SOCKET_TIMEOUT_S, connect
 from reservation.events import Events
 from reservation.fleet import Fleet
+from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
 from reservation.jobs import Ledger
 from reservation.scripts import Scripts
 from reservation.seats import Policy, Seats
@@ -15,9 +16,11 @@ from reservation.settings import Settings
 
 @dataclass(frozen=True)
 class Store:
-    """Everything that lives in the state database."""
+    """Everything that lives in the state database. Its guard has to be started where requests must not
+    wait for a server that is gone."""
 
     client: redis.Redis
+    guard: Guard
     scripts: Scripts
     events: Events
     seats: Seats
@@ -25,16 +28,16 @@ class Store:
     fleet: Fleet
 
     @classmethod
-    def on(cls, client: redis.Redis, policy: Policy) -> "Store":
-        """Builds the parts on a client that answers `str`."""
-        scripts = Scripts(client)
-        return cls(client, scripts, Events(scripts), Seats(scripts, policy), Ledger(scripts), Fleet(scripts))
-
-    @classmethod
-    def connect(cls, settings: Settings, connections: int) -> "Store":
+    def connect(cls, settings: Settings, connections: int, timeout_s: float = SOCKET_TIMEOUT_S) -> "Store":
         """Builds the parts on a client of their own; nothing is sent yet.
 
         Arguments:
             connections: most connections at once, one for each thread that uses it.
+            timeout_s: longest wait for a reply, seconds.
         """
-        return cls.on(connect(settings.state_url, connections=connections), Policy.of(settings))
+        client = connect(settings.state_url, connections=connections, timeout_s=timeout_s)
+        clock = ServerClock(connect(settings.state_url, connections=1, timeout_s=PROBE_TIMEOUT_S))
+        guard = Guard("state", clock.read)
+        scripts = Scripts(client, guard)
+        seats = Seats(scripts, Policy.of(settings), clock)
+        return cls(client, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts))

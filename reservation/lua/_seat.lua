@@ -2,9 +2,15 @@
 --   KEYS[5] seat:{E}-N                  hash        ARGV[4] seat id
 --   KEYS[6] seat:{E}-N:lock             string      ARGV[5] the user's UUID
 --   KEYS[7] event:{E}:holder:<uuid>     zset        ARGV[6] keyed hash of that UUID
+--                                                   ARGV[7] when a client's call is too old, ms;
+--                                                           0: never
 -- @include event
 local seat_key, lock_key, holder_key = KEYS[5], KEYS[6], KEYS[7]
 local seat_id, user, actor = ARGV[4], ARGV[5], ARGV[6]
+
+-- Its caller was told long ago that nobody answered, and may have asked again or gone: a release that
+-- arrives only now could end the caller's next hold.
+if tonumber(ARGV[7]) > 0 and now > tonumber(ARGV[7]) then return {CODE.TOO_LATE, now} end
 
 -- How many seats the user holds now.
 local function live_holds()
@@ -22,7 +28,18 @@ end
 
 local function expire() free_seat(seat_id, seat_key, lock_key, 'expired', '') end
 
--- For the two scripts that a holder calls directly: {seat}, or {nil, why not}.
+-- For the two scripts that a holder calls directly, and that leave no job behind: a call whose reply
+-- was lost is sent again with the same id. `expires` is what it answered, or nil if it has not run.
+local function answered(call_id)
+  local id, expires = string.match(redis.call('HGET', seat_key, 'lastCall') or '', '^(%w+) (%d+)$')
+  return id == call_id and tonumber(expires) or nil
+end
+
+local function remember_call(call_id, expires)
+  redis.call('HSET', seat_key, 'lastCall', string.format('%s %.0f', call_id, expires))
+end
+
+-- The seat that the user has on hold, or {nil, why not}.
 local function own_hold()
   if redis.call('EXISTS', event_key) == 0 then return nil, CODE.EVENT_UNKNOWN end
   local seat = load_seat(seat_key)

@@ -2,12 +2,12 @@
 Guarantee: the job is in the ledger with its place in the queue, or nothing was written. Run again
 with the same job id it answers the same. This is only the early no: `hold` decides.
 KEYS  1 to 9 as in _job
-ARGV  1 to 6 as in _seat, then 7 deadline, ms from now; 8 most seats a user may hold; 9 most open jobs
+ARGV  1 to 7 as in _seat, then 8 deadline, ms from now; 9 most seats a user may hold; 10 most open jobs
 Returns {ACCEPTED, now ms, rank, pace µs, job id}; {LIMIT_REACHED, now ms, held}; {code, now ms}
-      with EVENT_UNKNOWN, SEAT_UNKNOWN, SEAT_HELD, SEAT_RESERVED, QUEUE_FULL ]]
+      with EVENT_UNKNOWN, SEAT_UNKNOWN, SEAT_HELD, SEAT_RESERVED, QUEUE_FULL, TOO_LATE ]]
 -- @include clock
 -- @include job
-local deadline_ms, limit, max_open = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local deadline_ms, limit, max_open = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local event = redis.call('HMGET', event_key, 'id', 'pace')
 if not event[1] then return {CODE.EVENT_UNKNOWN, now} end

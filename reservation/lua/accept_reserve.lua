@@ -4,13 +4,13 @@ written. While the job is open a second call returns it. A hold gets one pin bey
 a later job of the same hold has to be done before the hold's end, so that asking again cannot
 keep a seat for ever.
 KEYS  1 to 9 as in _job
-ARGV  1 to 6 as in _seat, then 7 deadline, ms from now; 8 most open jobs, for a seat that the user has
+ARGV  1 to 7 as in _seat, then 8 deadline, ms from now; 9 most open jobs, for a seat that the user has
       reserved already: of the others there are no more than seats
 Returns {ACCEPTED, now ms, rank, pace µs, job id}; {code, now ms} with EVENT_UNKNOWN,
-      SEAT_UNKNOWN, NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, QUEUE_FULL ]]
+      SEAT_UNKNOWN, NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, QUEUE_FULL, TOO_LATE ]]
 -- @include clock
 -- @include job
-local deadline = now + tonumber(ARGV[7])
+local deadline = now + tonumber(ARGV[8])
 
 local event = redis.call('HMGET', event_key, 'id', 'pace')
 if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
@@ -19,7 +19,7 @@ local seat = load_seat(seat_key)
 if not seat then return {CODE.SEAT_UNKNOWN, now} end
 if seat.status == 'Reserved' then
   if seat.user ~= user then return {CODE.SEAT_RESERVED, now} end
-  if redis.call('ZCARD', jobs_key) >= tonumber(ARGV[8]) then return {CODE.QUEUE_FULL, now} end
+  if redis.call('ZCARD', jobs_key) >= tonumber(ARGV[9]) then return {CODE.QUEUE_FULL, now} end
   open_job('RESERVE_SEAT', deadline)
   return accepted(job_id, event[2])
 end

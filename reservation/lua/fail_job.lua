@@ -2,13 +2,13 @@
 Guarantee: an open job is failed and its pin taken back, together; an ended one stays as it is.
 With DEADLINE_PASSED it acts only from the deadline on, whatever the caller's clock says.
 KEYS  1 to 9 as in _job
-ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms; 8 code: DEADLINE_PASSED or
+ARGV  1 to 7 as in _seat, then 8 how long an ended job is kept, ms; 9 code: DEADLINE_PASSED or
       INTERNAL_ERROR
 Returns {code, now ms, createdAt ms}; {stored code, now ms} of a job that had ended;
       {code, now ms} with NOT_DUE, JOB_UNKNOWN ]]
 -- @include clock
 -- @include job
-local result_ttl_ms, code = ARGV[7], tonumber(ARGV[8])
+local result_ttl_ms, code = ARGV[8], tonumber(ARGV[9])
 
 local job = load_job()
 if not job then return {CODE.JOB_UNKNOWN, now} end

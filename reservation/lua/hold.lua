@@ -3,14 +3,14 @@ Guarantee: of all jobs for a free seat exactly one gets it; no user holds more t
 and verdict change together. Run again it returns the stored verdict and changes nothing; without
 a ledger entry it does nothing; past the job's deadline it fails the job and touches no seat.
 KEYS  1 to 9 as in _job
-ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms; 8 length of a hold, ms;
-      9 most seats a user may hold
+ARGV  1 to 7 as in _seat, then 8 how long an ended job is kept, ms; 9 length of a hold, ms;
+      10 most seats a user may hold
 Returns {code, now ms, createdAt ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,
       LIMIT_REACHED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms} ]]
 -- @include clock
 -- @include job
-local result_ttl_ms, hold_ms, limit = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local result_ttl_ms, hold_ms, limit = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local job = load_job()
 if not job then return {CODE.JOB_UNKNOWN, now} end

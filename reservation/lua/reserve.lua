@@ -3,13 +3,13 @@ Guarantee: only the user whose hold is live gets the seat; seat and verdict chan
 reserved seat stays as it is. Run again it returns the stored verdict; without a ledger entry it
 does nothing; past the job's deadline it fails the job, and its pin goes.
 KEYS  1 to 9 as in _job
-ARGV  1 to 6 as in _seat, then 7 how long an ended job is kept, ms
+ARGV  1 to 7 as in _seat, then 8 how long an ended job is kept, ms
 Returns {code, now ms, createdAt ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
       HOLD_EXPIRED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms} ]]
 -- @include clock
 -- @include job
-local result_ttl_ms = ARGV[7]
+local result_ttl_ms = ARGV[8]
 
 local job = load_job()
 if not job then return {CODE.JOB_UNKNOWN, now} end
