@@ -15,7 +15,7 @@ from reservation.clients import SOCKET_TIMEOUT_S, connect
 
 #: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
 #: command of a worker says that it lives; an idle one sends one a second.
-HEARTBEAT_TIMEOUT_MS = 10_000
+HEARTBEAT_TIMEOUT_MS = 5_000
 #: How many commands in a million look for dead workers: each, so that a crash is made good in
 #: seconds. It is a range query on a small sorted set.
 MAINTENANCE_CHANCE = 1_000_000
@@ -118,9 +118,13 @@ class ReservationBroker(RedisBroker):
             self._ahead_until = time.monotonic() + _CLOCK_TTL_S
         return time.time_ns() // 1_000_000 + self._ahead_ms
 
-    def depth(self, queue_name: str) -> int:
-        """Messages waiting in a queue, those to be sent later included."""
-        with self.client.pipeline(transaction=False) as pipe:
+    def depth(self, queue_name: str, client: redis.Redis | None = None) -> int:
+        """Messages waiting in a queue, those to be sent later included. Raises redis.RedisError.
+
+        Arguments:
+            client: what to ask with, if not the broker's own.
+        """
+        with (client or self.client).pipeline(transaction=False) as pipe:
             for name in (queue_name, dq_name(queue_name)):
                 pipe.llen(f"{self.namespace}:{name}")
             return sum(pipe.execute())

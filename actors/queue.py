@@ -12,8 +12,9 @@ from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
 from actors.results import LedgerBackend
-from reservation.clients import SOCKET_TIMEOUT_S, is_transient
-from reservation.errors import StateUnavailable
+from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
+from reservation.errors import QueueFull, StateUnavailable
+from reservation.guard import PROBE_TIMEOUT_S, Guard
 from reservation.ids import JobId
 from reservation.models import JobType
 from reservation.settings import Settings
@@ -26,12 +27,40 @@ def _is_infrastructure(_: int, error: BaseException) -> bool:
     return isinstance(error, StateUnavailable)
 
 
+class Backlog:
+    """How many messages wait, as it was when last counted.
+
+    Arguments:
+        broker: whose queue is counted.
+        client: to count with.
+        limit: most messages that may wait.
+    """
+
+    def __init__(self, broker: ReservationBroker, client: redis.Redis, limit: int) -> None:
+        self._broker = broker
+        self._client = client
+        self._limit = limit
+        self._messages = 0
+
+    def count(self) -> None:
+        """Counts them. Raises redis.RedisError."""
+        self._messages = self._broker.depth(QUEUE, self._client)
+
+    def check(self) -> None:
+        """Raises QueueFull if as many wait as may."""
+        if self._messages >= self._limit:
+            raise QueueFull(self._limit)
+
+
 @dataclass(frozen=True)
 class Queue:
-    """The broker with its actors, and the sending of messages."""
+    """The broker with its actors, and the sending of messages. Its guard has to be started where requests
+    must not wait for a server that is gone, nor make a queue grow without end; it counts the backlog."""
 
     broker: ReservationBroker
     actors: Actors
+    guard: Guard
+    backlog: Backlog
 
     @classmethod
     def connect(
@@ -64,7 +93,9 @@ class Queue:
             prefetch=2 * settings.worker_threads,
             timeout_s=timeout_s,
         )
-        return cls(broker, declare(broker, store))
+        probe = connect(settings.queue_url, connections=1, decode=False, timeout_s=PROBE_TIMEOUT_S)
+        backlog = Backlog(broker, probe, settings.max_queued_messages)
+        return cls(broker, declare(broker, store), Guard("broker", backlog.count), backlog)
 
     def send_job(self, job_id: JobId | str, job_type: JobType, request_id: str) -> bool:
         """Sends a job's message. Returns False if the queue cannot be reached: the job is in the
@@ -77,6 +108,8 @@ class Queue:
         return self._send(self.actors.release_expired, event_id, "")
 
     def _send(self, actor: "Actor[[str], str | None] | Actor[[str], None]", subject: str, request_id: str) -> bool:
+        if not self.guard.closed:
+            return False
         try:
             actor.send_with_options(args=(subject,), request_id=request_id)
         except redis.RedisError as error:
@@ -88,6 +121,8 @@ class Queue:
 
     def reachable(self) -> bool:
         """Whether the queue's database answers."""
+        if not self.guard.closed:
+            return False
         try:
             return bool(self.broker.client.ping())
         except redis.RedisError:
@@ -96,3 +131,10 @@ class Queue:
     def depth(self) -> int:
         """Messages that wait. Raises redis.RedisError."""
         return self.broker.depth(QUEUE)
+
+    def waiting(self) -> int | None:
+        """Messages that wait; None if the queue cannot be reached."""
+        try:
+            return self.depth()
+        except redis.RedisError:
+            return None

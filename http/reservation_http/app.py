@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import falcon
 
 from actors.queue import Queue
+from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.lag import QueueLag
@@ -15,9 +16,6 @@ from reservation_http.resources.events import EventById, EventCreation, FreeSeat
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
-
-#: How long a request waits for the queue, seconds. The ledger has the job: the queue may be slow.
-_SEND_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,14 @@ class Services:
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
         """Builds them from settings; nothing is sent yet."""
-        store = Store.connect(settings, connections=settings.api_threads)
-        queue = Queue.connect(settings, store, connections=settings.api_threads, timeout_s=_SEND_S)
+        store = Store.connect(settings, connections=settings.api_threads, timeout_s=REQUEST_TIMEOUT_S)
+        queue = Queue.connect(settings, store, connections=settings.api_threads, timeout_s=REQUEST_TIMEOUT_S)
         return cls(store, queue)
+
+    def guard(self) -> None:
+        """Watches both servers from now on, so that no request waits for one that is gone."""
+        self.store.guard.start()
+        self.queue.guard.start()
 
 
 def routes(services: Services) -> list[tuple[str, object]]:

@@ -85,7 +85,7 @@ KINDS = {
             "queue-full",
             503,
             "Too many are waiting",
-            "Too many requests for this event are waiting.",
+            "Too many requests are waiting.",
             {"limit": 20000},
             True,
         ),
@@ -172,8 +172,8 @@ def _on_reservation_error(
     _answer(resp, problem, error.status)
     if isinstance(error, Unavailable):
         resp.set_header("Retry-After", str(error.retry_after_s))
-    if isinstance(error, StateUnavailable):
-        log.warning("state unavailable", error=str(error.__cause__ or error))
+    if isinstance(error, StateUnavailable) and error.__cause__ is not None:  # else the breaker has logged it
+        log.warning("state unavailable", error=str(error.__cause__))
 
 
 #: Falcon's own errors that have a kind of their own.

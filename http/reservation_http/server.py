@@ -59,8 +59,10 @@ def run(settings: Settings, listener: socket.socket) -> None:
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     channels: dict[int, wasyncore.dispatcher] = {}
+    services = Services.connect(settings)
+    services.guard()
     server = create_server(
-        create_app(Services.connect(settings)),
+        create_app(services),
         map=channels,
         sockets=[listener],
         threads=settings.api_threads,

@@ -86,6 +86,8 @@ class SeatHold(Acceptance):
         action = read_body(req, SeatAction)
         seat_id = SeatId.parse(action.id)
         job_id = JobId.new(seat_id.event)
+        # Not for a reservation: who has a seat on hold is not turned away.
+        self._queue.backlog.check()
         accepted = self._seats.accept_hold(seat_id, action.user, job_id, req.context.request_id)
         self._answer(req, resp, job_id, accepted, "HOLD_SEAT", "Your request to hold this seat is in the queue.")
 
