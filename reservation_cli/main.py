@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import reservation
-from reservation import logs, settings
+from reservation import checks, logs, settings
 from reservation.settings import Settings, SettingsError
 
 
@@ -20,10 +20,14 @@ def _load(**overrides: Any) -> Settings:
 
 
 def _require_redis(loaded: Settings) -> None:
+    """Refuses to start on a server that cannot keep what is promised, and warns of one that keeps less. One
+    that is not there yet is waited for: the sweeper looks at it again and again."""
     try:
-        _ = loaded.state_url
+        refused = checks.report(loaded)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+    if refused:
+        raise click.ClickException("\n".join(refused))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,8 +62,8 @@ def api(processes: int | None, fd: int | None) -> None:
     from reservation_http import server
 
     loaded = _load(api_processes=processes)
-    _require_redis(loaded)
     logs.configure(loaded, "api")
+    _require_redis(loaded)
     if fd is not None:
         server.run(loaded, socket.socket(fileno=fd))
         return
@@ -88,8 +92,8 @@ def worker(processes: int | None, threads: int | None) -> None:
     from reservation_cli.supervisor import Child, command, run_all
 
     loaded = _load(worker_processes=processes, worker_threads=threads)
-    _require_redis(loaded)
     logs.configure(loaded, "worker")
+    _require_redis(loaded)
     count = loaded.worker_processes or 1
     if count == 1:
         workers.run(loaded)
@@ -104,8 +108,8 @@ def sweeper() -> None:
     from actors import sweeper as sweepers
 
     loaded = _load()
-    _require_redis(loaded)
     logs.configure(loaded, "sweeper")
+    _require_redis(loaded)
     sweepers.run(loaded)
 
 

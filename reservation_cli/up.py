@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import redis
 
-from reservation import embedded, lifeline, signals
+from reservation import checks, embedded, lifeline, signals
 from reservation.clients import connect
 from reservation.embedded import EmbeddedError, FolderInUse
 from reservation.errors import StateUnavailable
@@ -87,6 +87,8 @@ def _check_redis(settings: Settings) -> None:
             connect(url, connections=1).ping()
         except redis.RedisError as error:
             raise StartError(f"{name}: {error}") from None
+    if refused := checks.report(settings):
+        raise StartError("\n".join(refused))
 
 
 def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:

@@ -1,0 +1,108 @@
+"""What a Redis must be like for this service to keep its promises, checked at the start.
+
+What would break a promise refuses the start; what weakens one, or only delays, is a warning. Each says
+what to do.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import redis
+import structlog
+
+from reservation.clients import connect, is_transient
+from reservation.settings import Settings
+
+log = structlog.get_logger()
+
+#: Oldest server that has every command the scripts use (SET PXAT, XADD MINID).
+OLDEST = (6, 2)
+#: What is lost when the host fails, by `appendfsync`.
+_LOST = {"everysec": "the last second", "no": "what its system had not written, half a minute or more"}
+
+
+class Finding(NamedTuple):
+    """Something about a server that is not as it should be.
+
+    Attributes:
+        setting: which server, by the setting that names it.
+        fatal: whether the service must not run on it.
+        text: what is wrong, what comes of it, and the remedy.
+    """
+
+    setting: str
+    fatal: bool
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: the server {self.text}"
+
+
+def report(settings: Settings) -> list[str]:
+    """Logs what weakens a promise; returns what breaks one. A server that does not answer yet is logged too:
+    it may be starting. Raises SettingsError if no server is named."""
+    try:
+        findings = check(settings)
+    except redis.RedisError as error:
+        if not is_transient(error):
+            raise
+        log.warning("the servers could not be checked", error=str(error))
+        return []
+    for finding in findings:
+        if not finding.fatal:
+            log.warning("check", finding=str(finding))
+    return [str(finding) for finding in findings if finding.fatal]
+
+
+def check(settings: Settings) -> list[Finding]:
+    """What is wrong with the servers of these settings. Raises redis.RedisError if one does not answer."""
+    state, queue = (connect(url, connections=1) for url in (settings.state_url, settings.queue_url))
+    with state, queue:
+        setting = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
+        try:
+            info, queue_info = state.info(), queue.info()
+        except redis.ResponseError as error:
+            return [Finding(setting, False, f"does not answer INFO ({error}), so nothing about it can be checked")]
+        findings = [(setting, *found) for found in [*_about_server(info), *_about_data(state, info)]]
+        if queue_info["run_id"] != info["run_id"]:
+            # It may lose what it has: the ledger knows every job.
+            findings += [("BROKER_URL", *found) for found in _about_server(queue_info)]
+    return [Finding(*finding) for finding in findings]
+
+
+def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
+        yield True, f"is version {version}; Redis 6.2 or later, or Valkey, is needed"
+    if info["role"] != "master":
+        yield True, "is a replica, which takes no writes; name its primary"
+    policy = info["maxmemory_policy"]
+    if policy != "noeviction" and info["maxmemory"]:
+        yield True, f"drops seats, holds and jobs when it is full; set maxmemory-policy noeviction, not {policy}"
+    elif policy != "noeviction":
+        yield False, f"would drop seats if it had a maxmemory; set maxmemory-policy noeviction, not {policy}"
+
+
+def _about_data(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    fsync = _config(client, "appendfsync")
+    if not info["aof_enabled"]:
+        yield False, "forgets what was sold when it restarts; set appendonly yes"
+    elif fsync in _LOST:
+        text = f"forgets {_LOST[fsync]} when its host fails, and what was sold then can be sold again"
+        yield False, f"{text}; set appendfsync always, not {fsync}"
+    flags = _config(client, "notify-keyspace-events")
+    if flags is not None and not ("K" in flags and {"x", "A"} & set(flags)):
+        text = "does not announce expiries: seats are written back at the sweeper's next pass, not at once"
+        yield False, f"{text}; set notify-keyspace-events Kx, not {flags!r}"
+    if fsync is None or flags is None:  # managed servers do that
+        yield False, "refuses CONFIG GET; see to it that it has appendfsync always and notify-keyspace-events Kx"
+
+
+def _config(client: redis.Redis, name: str) -> str | None:
+    """A setting of the server; None if it does not tell."""
+    try:
+        values: Mapping[Any, Any] = client.config_get(name)
+    except redis.ResponseError:
+        return None
+    return None if name not in values else str(values[name])
