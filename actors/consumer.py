@@ -8,7 +8,8 @@ token costs a second at most: after every wait it fetches.
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import redis
@@ -16,11 +17,26 @@ from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
+from reservation.clients import is_transient
+
 if TYPE_CHECKING:
     from actors.broker import ReservationBroker
 
 #: Longest wait for a token, seconds. Also how soon a stopping worker's consumer notices.
 BLOCK_S = 1.0
+
+
+@contextmanager
+def _as_lost_connection() -> Iterator[None]:
+    """Raises ConnectionClosed for what passes by itself. It is the one error that Dramatiq tries again after:
+    a redis.TimeoutError in an acknowledgement it abandons (https://github.com/Bogdanp/dramatiq/issues/894),
+    and any other error while messages are given back ends the consumer's thread for good."""
+    try:
+        yield
+    except redis.RedisError as error:
+        if not is_transient(error):
+            raise
+        raise ConnectionClosed(error) from None
 
 
 class WakingConsumer(Consumer):
@@ -43,11 +59,9 @@ class WakingConsumer(Consumer):
         self._waiter = broker.waiting_client()
 
     def __next__(self) -> MessageProxy | None:
-        try:
-            if not self._fetched:
+        if not self._fetched:
+            with _as_lost_connection():
                 self._fetched.extend(data for data in self._fetch() if data is not None)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
         if not self._fetched:
             return None
         message = Message.decode(self._fetched.popleft())
@@ -79,12 +93,8 @@ class WakingConsumer(Consumer):
 
     def _settle(self, command: "Command", message: MessageProxy) -> None:
         message_id = message.options["redis_message_id"]
-        try:
+        with _as_lost_connection():
             command(self._queue_name, message_id)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            # Dramatiq's own consumer lets a TimeoutError through, which abandons the message:
-            # https://github.com/Bogdanp/dramatiq/issues/894
-            raise ConnectionClosed(error) from None
         self._in_hand.discard(message_id)
         self._slot_free.set()
 
@@ -102,12 +112,9 @@ class WakingConsumer(Consumer):
             self._waiter.close()
 
     def _give_back(self, ids: list[str]) -> None:
-        if not ids:
-            return
-        try:
-            self._broker.do_requeue(self._queue_name, *ids)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
+        if ids:
+            with _as_lost_connection():
+                self._broker.do_requeue(self._queue_name, *ids)
 
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ class Listener(threading.Thread):
             try:
                 self._listen()
             except (redis.RedisError, StateUnavailable) as error:
-                log.warning("listener lost its connection", error=str(error))
+                log.warning("listener lost its connection", error=str(error.__cause__ or error))
                 self._stopping.wait(_RECONNECT_S)
 
     def _listen(self) -> None:

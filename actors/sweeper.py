@@ -4,6 +4,7 @@ Each pass looks at the events that have something going on; a slow walk over all
 the index missed. Several sweepers may run: what must not happen twice is claimed first.
 """
 
+import sys
 import threading
 
 import structlog
@@ -11,7 +12,8 @@ import structlog
 from actors.listener import Listener
 from actors.middleware import process_id
 from actors.queue import Queue
-from reservation import keys, lifeline, signals
+from actors.watchdog import Watchdog
+from reservation import checks, keys, lifeline, signals
 from reservation.codes import Code
 from reservation.errors import ReservationError
 from reservation.fleet import HEARTBEAT_S, Load
@@ -23,12 +25,15 @@ log = structlog.get_logger()
 
 #: Open jobs that are read at a time.
 _JOBS_PER_PAGE = 1_000
-#: Most messages that a pass sends again.
-_RESENDS_PER_PASS = 200
+#: A pass sends so many messages again that as many wait in the queue, so that a backlog never feeds itself;
+#: but the least in any case, so that what was lost is not forgotten over a backlog.
+_RESENDS_UP_TO, _RESENDS_AT_LEAST = 1_000, 50
 #: Time until a job's message is first sent again, ms, and the most that this grows to, doubling.
 _RESEND_MS, _RESEND_MAX_MS = 2_500, 5_000
 #: Events of the slow walk that a pass looks at.
 _WALK_PER_PASS = 100
+#: How often the servers are checked, seconds.
+_CHECK_S = 60.0
 
 
 def resend_wait_ms(attempts: int, lag_ms: int) -> int:
@@ -62,8 +67,9 @@ class Sweeper:
         """One pass. Raises StateUnavailable."""
         fleet = self._store.fleet.load()
         # Once one message could not be sent, each further one would wait for the same time-out.
-        self._sending = self._queue.reachable()
-        budget = _RESENDS_PER_PASS
+        waiting = self._queue.waiting()
+        self._sending = waiting is not None
+        budget = max(_RESENDS_UP_TO - (waiting or 0), _RESENDS_AT_LEAST)
         for event_id in self._store.events.active():
             budget -= self._look_at(event_id, fleet, budget)
         self._walk()
@@ -124,7 +130,7 @@ class Sweeper:
 
 
 def run(settings: Settings) -> None:
-    """Sweeps and listens until SIGTERM or SIGINT."""
+    """Sweeps and listens until SIGTERM or SIGINT. Exits with status 1 if a thread had ended by itself."""
     signals.hold_back()
     lifeline.watch()
     stopping = threading.Event()
@@ -156,15 +162,25 @@ def run(settings: Settings) -> None:
             if stopping.wait(HEARTBEAT_S):
                 return
 
+    def check() -> None:
+        # A server can be replaced, or set otherwise, while all of this runs.
+        while not stopping.wait(_CHECK_S):
+            for text in checks.report(settings):
+                log.critical("check", finding=text)
+
     threads = [
         Listener(store, queue, stopping),
         threading.Thread(target=sweep, name="sweep", daemon=True),
         threading.Thread(target=beat, name="heartbeat", daemon=True),
+        threading.Thread(target=check, name="checks", daemon=True),
     ]
     for thread in threads:
         thread.start()
+    watchdog = Watchdog(lambda: threads)
+    watchdog.start()
     log.info("sweeper started", interval_s=settings.sweep_interval)
     signals.wait_for_stop()
+    watchdog.stop()
     stopping.set()
     for thread in threads:
         thread.join()
@@ -173,3 +189,5 @@ def run(settings: Settings) -> None:
     except ReservationError:
         log.warning("could not sign off; the heartbeat lapses by itself")
     log.info("sweeper stopped")
+    if watchdog.found:
+        sys.exit(1)
