@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test lint spec image clean
+.PHONY: up demo test faults soak lint spec image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -13,6 +13,13 @@ demo: $(VENV)/.up
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Every fault by itself against every promise; and faults at random, for SECONDS, from SEED.
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults table
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.faults soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

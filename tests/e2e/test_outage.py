@@ -6,8 +6,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,6 +19,8 @@ import redis
 from reservation.embedded import EmbeddedRedis
 from tests.conftest import wait_for
 from tests.e2e.conftest import Process, free_port
+
+Fault = Callable[[EmbeddedRedis], AbstractContextManager[None]]
 
 
 class Api(NamedTuple):
@@ -124,7 +126,7 @@ def asking(api: Api, event: str) -> Iterator[list[Answer]]:
 
 
 @pytest.mark.parametrize("fault", [hanging, gone])
-def test_without_its_state_every_request_is_refused_at_once(api: Api, fault: type[hanging]) -> None:
+def test_without_its_state_every_request_is_refused_at_once(api: Api, fault: Fault) -> None:
     """From a second on: 503 with Retry-After, no request waits for a reply; and back by itself."""
     event = _create(api)
     with asking(api, event) as answers:
@@ -155,7 +157,7 @@ def test_without_its_state_every_request_is_refused_at_once(api: Api, fault: typ
 
 
 @pytest.mark.parametrize("fault", [hanging, gone])
-def test_without_its_queue_every_hold_is_accepted_at_once(api: Api, fault: type[hanging]) -> None:
+def test_without_its_queue_every_hold_is_accepted_at_once(api: Api, fault: Fault) -> None:
     """202 all along; from a second on nobody waits for the queue. It shows as degraded."""
     event = _create(api)
     with asking(api, event) as answers:

@@ -399,3 +399,23 @@ def test_an_acknowledgement_that_times_out_is_tried_again(
     monkeypatch.undo()
     consumer.ack(message)
     consumer.close()
+
+
+def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue: Queue) -> None:
+    """Finished events are only walked through, a hundred a pass."""
+
+    def cost_of_a_pass() -> int:
+        before = store.client.info("commandstats")
+        sweeper.sweep()
+        after = store.client.info("commandstats")
+        return sum(after[c]["calls"] - before.get(c, {"calls": 0})["calls"] for c in after if c != "cmdstat_info")
+
+    sweeper = Sweeper(store, queue)
+    sweeper.sweep()  # sends the scripts
+    costs = []
+    for _ in range(2):
+        for _ in range(150):
+            store.events.create("Last year's", 10)
+        sweeper._walked = 0
+        costs.append(cost_of_a_pass())
+    assert 0 < costs[0] == costs[1]

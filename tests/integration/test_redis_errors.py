@@ -173,7 +173,7 @@ def test_a_server_that_is_loading_is_waited_for(own: Store, server: EmbeddedRedi
 
 def _said(client: redis.Redis) -> str:
     try:
-        return str(client.execute_command("PING"))
+        return str(client.ping())
     except redis.exceptions.BusyLoadingError:
         return "LOADING"
     except redis.RedisError as error:
