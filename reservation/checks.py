@@ -5,7 +5,7 @@ what to do.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import redis
@@ -15,6 +15,9 @@ from reservation.clients import connect, is_transient
 from reservation.settings import Settings
 
 log = structlog.get_logger()
+
+#: What is wrong with a server of which this is INFO: whether that is fatal, and a text.
+About = Callable[[redis.Redis, Mapping[str, Any]], Iterable[tuple[bool, str]]]
 
 #: Oldest server that has every command the scripts use (SET PXAT, XADD MINID).
 OLDEST = (6, 2)
@@ -57,21 +60,24 @@ def report(settings: Settings) -> list[str]:
 
 def check(settings: Settings) -> list[Finding]:
     """What is wrong with the servers of these settings. Raises redis.RedisError if one does not answer."""
-    state, queue = (connect(url, connections=1) for url in (settings.state_url, settings.queue_url))
-    with state, queue:
-        setting = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
+    findings = _check_server("REDIS_URL" if settings.redis_url else "REDIS_HOST", settings.state_url, _about_state)
+    if settings.broker_url:
+        findings += _check_server("BROKER_URL", settings.broker_url, _about_server)
+    return findings
+
+
+def _check_server(setting: str, url: str, about: About) -> list[Finding]:
+    with connect(url, connections=1) as client:
         try:
-            info, queue_info = state.info(), queue.info()
+            return [Finding(setting, *found) for found in about(client, client.info())]
+        except redis.AuthenticationError as error:
+            return [Finding(setting, True, f"lets nobody in with that user and password ({error}); set those it knows")]
         except redis.ResponseError as error:
             return [Finding(setting, False, f"does not answer INFO ({error}), so nothing about it can be checked")]
-        findings = [(setting, *found) for found in [*_about_server(info), *_about_data(state, info)]]
-        if queue_info["run_id"] != info["run_id"]:
-            # It may lose what it has: the ledger knows every job.
-            findings += [("BROKER_URL", *found) for found in _about_server(queue_info)]
-    return [Finding(*finding) for finding in findings]
 
 
-def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+def _about_server(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Of the queue's server nothing else counts: it may lose what it has, because the ledger knows every job."""
     version = str(info["redis_version"])
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         yield True, f"is version {version}; Redis 6.2 or later, or Valkey, is needed"
@@ -84,7 +90,8 @@ def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
         yield False, f"would drop seats if it had a maxmemory; set maxmemory-policy noeviction, not {policy}"
 
 
-def _about_data(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+def _about_state(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    yield from _about_server(client, info)
     fsync = _config(client, "appendfsync")
     if not info["aof_enabled"]:
         yield False, "forgets what was sold when it restarts; set appendonly yes"

@@ -19,8 +19,8 @@ from reservation.settings import Settings
 #: Seats freed by one script call. 9,900 in one call blocked the server for 110 to 175 ms.
 RELEASE_BATCH = 100
 
-#: How long a client's call may be on its way to Redis and still take effect, ms. Longer than the call
-#: waits for its reply, its retries included; so short that nobody is surprised by it later.
+#: How long a client's call may be on its way to Redis and still take effect, ms. Longer than it waits for
+#: a reply; so short that nobody is surprised by it later.
 _CALL_MS = 1_500
 
 #: How long a release_expired message counts as on its way, ms.
@@ -141,6 +141,8 @@ class Seats:
             not_after = self._clock.in_ms(_CALL_MS)
             code, _, *reply = self._run(script, seat_id, user, request_id, job_id, own, not_after)
         except StateUnavailable as error:
+            if error.__cause__ is None:
+                raise  # nothing was sent
             raise StateUnavailable(str(job_id)) from error.__cause__
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs

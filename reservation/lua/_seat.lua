@@ -8,9 +8,13 @@
 local seat_key, lock_key, holder_key = KEYS[5], KEYS[6], KEYS[7]
 local seat_id, user, actor = ARGV[4], ARGV[5], ARGV[6]
 
--- Its caller was told long ago that nobody answered, and may have asked again or gone: a release that
--- arrives only now could end the caller's next hold.
-if tonumber(ARGV[7]) > 0 and now > tonumber(ARGV[7]) then return {CODE.TOO_LATE, now} end
+-- Whether the caller was told long ago that nobody answered, and may have asked again or gone: a release
+-- that arrives only now could end the caller's next hold. To be asked once it is certain that the call has
+-- not been carried out before, and is merely sent again.
+local function too_late()
+  local not_after = tonumber(ARGV[7])
+  return not_after > 0 and now > not_after
+end
 
 -- How many seats the user holds now.
 local function live_holds()

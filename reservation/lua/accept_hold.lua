@@ -12,6 +12,7 @@ local deadline_ms, limit, max_open = tonumber(ARGV[8]), tonumber(ARGV[9]), tonum
 local event = redis.call('HMGET', event_key, 'id', 'pace')
 if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
 if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
+if too_late() then return {CODE.TOO_LATE, now} end
 local seat = load_seat(seat_key)
 if not seat then return {CODE.SEAT_UNKNOWN, now} end
 if seat.status == 'Reserved' then return {CODE.SEAT_RESERVED, now} end

@@ -15,6 +15,7 @@ local deadline = now + tonumber(ARGV[8])
 local event = redis.call('HMGET', event_key, 'id', 'pace')
 if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
 if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
+if too_late() then return {CODE.TOO_LATE, now} end
 local seat = load_seat(seat_key)
 if not seat then return {CODE.SEAT_UNKNOWN, now} end
 if seat.status == 'Reserved' then

@@ -9,6 +9,7 @@ Returns {REFRESHED, now ms, expiresAt ms}; {RESERVE_PENDING, now ms, reservingUn
 -- @include seat
 local before = answered(ARGV[8])
 if before then return {CODE.REFRESHED, now, before} end
+if too_late() then return {CODE.TOO_LATE, now} end
 local seat, code, reserving = own_hold()
 if not seat then return {code, now, reserving} end
 

@@ -8,6 +8,7 @@ Returns {RESERVE_PENDING, now ms, reservingUntil ms}; {code, now ms} with RELEAS
 -- @include clock
 -- @include seat
 if answered(ARGV[8]) then return {CODE.RELEASED, now} end
+if too_late() then return {CODE.TOO_LATE, now} end
 local seat, code, reserving = own_hold()
 if code == CODE.NOT_ON_HOLD then return {CODE.RELEASED, now} end
 if not seat then return {code, now, reserving} end

@@ -9,7 +9,7 @@ from reservation.errors import NotFound, StateUnavailable
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.store import Store
-from tests.conftest import Buyer, changes
+from tests.conftest import Buyer, changes, wait_for
 
 
 @pytest.fixture
@@ -112,6 +112,43 @@ def test_a_call_that_arrives_late_has_no_effect(
     assert changes(store, event.id) == recorded
     with pytest.raises(NotFound):
         store.jobs.read(job)
+
+
+def test_a_call_that_is_sent_again_late_answers_what_it_did(
+    store: Store,
+    event: Event,
+    buyer: Buyer,
+    twice: Callable[[str, Callable[[], object]], None],
+) -> None:
+    """A job that is in the ledger is never denied: it will be carried out."""
+
+    def wait() -> None:
+        """Until the call is too old."""
+        sent = store.events.load(event.id).now
+        wait_for(lambda: store.events.load(event.id).now > sent + 1_600)
+
+    store.seats._clock.read()
+    seat, hold, reserve = SeatId(event.id, 1), JobId.new(event.id), JobId.new(event.id)
+    twice("accept_hold", wait)
+    assert store.seats.accept_hold(seat, buyer.user, hold).job_id == str(hold)
+    store.seats.hold(seat, buyer.user, hold)
+    twice("refresh", wait)
+    assert store.seats.refresh(seat, buyer.user).expires_at == store.seats.get(seat).expires_at
+    twice("accept_reserve", wait)
+    assert store.seats.accept_reserve(seat, buyer.user, reserve).job_id == str(reserve)
+    buyer.hold(SeatId(event.id, 2))
+    twice("release", wait)
+    store.seats.release(SeatId(event.id, 2), buyer.user)
+
+
+def test_a_call_that_was_not_sent_names_no_job(store: Store, event: Event, buyer: Buyer) -> None:
+    """While the breaker is open nothing is, and a client need not ask for a job that cannot be."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+    store.guard._breaker.open()
+    with pytest.raises(StateUnavailable) as refused:
+        store.seats.accept_reserve(seat, buyer.user, JobId.new(event.id))
+    assert refused.value.job_id is None
 
 
 def test_a_call_that_arrives_in_time_takes_effect(store: Store, event: Event, buyer: Buyer) -> None:

@@ -56,6 +56,17 @@ def test_what_is_wrong_is_said_with_its_remedy(
         assert report(settings) == ([str(finding)] if fatal else [])
 
 
+def test_a_password_that_is_wrong_refuses_the_start(make_settings: MakeSettings) -> None:
+    """It does not pass by itself, as a server that is not there may."""
+    with server() as running, redis.Redis.from_url(running.url()) as admin:
+        admin.config_set("requirepass", "secret")
+        settings = make_settings(redis_url=running.url())
+        (finding,) = check(settings)
+        assert finding.fatal
+        assert "user and password" in finding.text
+        assert report(settings) == [str(finding)]
+
+
 @pytest.mark.parametrize("flags", ["Kx", "AKE", "KEx"])
 def test_more_notifications_than_needed_are_fine(make_settings: MakeSettings, flags: str) -> None:
     """Others may want them."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+import redis
 
 from reservation import keys
 from reservation.codes import Code
@@ -205,7 +206,7 @@ def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(
     def lose_the_reply(name: str, *args: object) -> object:
         reply = real(name, *args)  # type: ignore[arg-type]  # passed through
         if name == "accept_hold":
-            raise StateUnavailable
+            raise StateUnavailable from redis.TimeoutError()
         return reply
 
     half.scripts.run = lose_the_reply  # type: ignore[method-assign, assignment]  # a reply that gets lost
