@@ -1,0 +1,288 @@
+"""One client of a load: what it does at random, and how it notes what it was told."""
+
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+from tests.faults.api import Answer, Api, Unexpected
+from tests.faults.history import Kind, Op, now_ms
+from tests.faults.record import Job, JobKind, Record
+
+#: How long after it was sent a request without an answer may still take effect, ms: an API process that
+#: lives takes it up while its client still waits, and a call that then takes longer than 1.5 s to reach
+#: Redis has no effect. A process that is *stopped* (SIGSTOP) may take it up later: kill them instead.
+LATE_MS = 5_000
+#: How long a client that is told to stop goes on looking after its jobs, seconds.
+_FOLLOW_S = 5.0
+#: Time until a job is looked at again, seconds: growing from the first to the last, and to the longer one
+#: while nobody knows whether there is such a job.
+_LOOK_S, _LOOK_MAX_S, _DOUBT_MAX_S = 0.005, 0.25, 1.0
+#: Pause after a 503 or no answer, seconds. What such a request did is not known, and a history of many of
+#: them would fit everything.
+_PAUSE_S = 0.25
+#: Jobs that a client has open at most.
+_MOST_OPEN = 4
+#: How long before its end a hold is worth waiting for, and how close to that end a client then asks, ms.
+_NEAR_MS, _CLOSE_MS = 400, 4
+#: Seats whose state is noted of a list.
+_LISTED = 2
+#: What clients do, by how often; and how often to a seat that they hold or that is sold.
+_DOINGS = {"hold": 20, "grab": 4, "read": 24, "refresh": 12, "reserve": 12, "release": 8, "edge": 8, "list": 6}
+_MINE, _SOLD = 0.7, 0.05
+
+_GRANTED = {"hold": "held", "reserve": "reserved", "refresh": "refreshed", "release": "released"}
+_AGAINST = {"hold": {"seat-held", "seat-reserved", "limit-reached"}, "reserve": {"seat-reserved", "hold-expired"}}
+
+
+class Sale:
+    """What is for sale, and how fast. Shared by all clients.
+
+    Arguments:
+        record: where it is noted what becomes of it.
+        deadline_ms: longest deadline of a job.
+        last_s: for how long the seats are to last, seconds.
+        hot: seats of an event that clients want at a time: the first that are not sold.
+        think_s: mean time between two requests of a client, seconds.
+    """
+
+    def __init__(self, record: Record, *, deadline_ms: int, last_s: float, hot: int, think_s: float) -> None:
+        self.record = record
+        self.deadline_ms = deadline_ms
+        self.think_s = think_s
+        self.sold: set[str] = set()
+        self.closing = threading.Event()
+        self._hot = hot
+        self._seats_per_s = sum(record.events.values()) / last_s
+        self._began = time.monotonic()
+
+    def wanted(self, event_id: str) -> list[str]:
+        """The seats of an event that clients are after."""
+        seats = (f"{event_id}-{number}" for number in range(1, self.record.events[event_id] + 1))
+        return list(itertools.islice((seat for seat in seats if seat not in self.sold), self._hot))
+
+    def has_time_to_sell(self) -> bool:
+        """Whether the next seat may be sold already."""
+        return len(self.sold) < (time.monotonic() - self._began) * self._seats_per_s
+
+
+@dataclass
+class _Followed:
+    """A job that a client looks after; `doubtful` while it is not known whether it was accepted."""
+
+    job: Job
+    op: Op
+    pin: Op | None
+    doubtful: bool
+    look_at: float = 0.0
+    pause_s: float = _LOOK_S
+
+
+class Client:
+    """One client, on a thread of its own.
+
+    Arguments:
+        sale: what it takes part in.
+        api: its connection.
+        user: the UUID that it presents.
+        choices: decides for it.
+    """
+
+    def __init__(self, sale: Sale, api: Api, user: str, choices: Random) -> None:
+        self._sale = sale
+        self._record = sale.record
+        self._api = api
+        self._user = user
+        self._choices = choices
+        self._following: list[_Followed] = []
+        self._holds: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Buys until the sale closes, then looks after its jobs for some seconds. Raises Unexpected."""
+        with self._api:
+            while not self._sale.closing.is_set():
+                self._look()
+                if sum(not followed.doubtful for followed in self._following) < _MOST_OPEN:
+                    self._act()
+                think_s = self._choices.uniform(0, 2 * self._sale.think_s)
+                self._sale.closing.wait(_PAUSE_S if self._api.unserved else think_s)
+            self._follow(_FOLLOW_S)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Looks after its jobs until all have ended; returns whether they have. Raises Unexpected."""
+        with self._api:
+            self._follow(timeout_s)
+        return not self._following
+
+    def _follow(self, timeout_s: float) -> None:
+        until = time.monotonic() + timeout_s
+        while self._following and time.monotonic() < until:
+            self._look()
+            time.sleep(_LOOK_S)
+
+    def _look(self) -> None:
+        """Looks at those of its jobs for which it is time."""
+        for followed in list(self._following):
+            if time.monotonic() >= followed.look_at:
+                if self._is_done(followed):
+                    self._following.remove(followed)
+                if self._api.unserved:
+                    return  # the others can wait too
+
+    def _is_done(self, followed: _Followed) -> bool:
+        """Looks at a job; returns whether there is no need to do so again."""
+        job, op = followed.job, followed.op
+        answer = self._api.get("status", f"/seats/job/{job.id}/status")
+        followed.look_at = time.monotonic() + followed.pause_s
+        followed.pause_s = min(1.6 * followed.pause_s, _DOUBT_MAX_S if followed.doubtful else _LOOK_MAX_S)
+        if answer.status == 404 and followed.doubtful and answer.call_ms > op.call_ms + LATE_MS:
+            op.until_ms = answer.call_ms  # it was not accepted, and cannot be any more
+            return True
+        if answer.status != 200:
+            return False
+        if followed.doubtful:
+            followed.doubtful = False
+            if followed.pin is not None:
+                self._record.add_pin(followed.pin, answer.return_ms)
+            if not self._record.add_job(job):
+                return True  # another request was answered with this job, and its client follows it
+        self._learn(job, op, answer)
+        return job.outcome is not None
+
+    def _learn(self, job: Job, op: Op, answer: Answer) -> None:
+        """Notes what the service says of a job."""
+        said = answer.body
+        job.accepted_ms, job.deadline_ms = said["createdAt"], said["deadline"]
+        op.until_ms = job.deadline_ms
+        if said["status"] not in ("completed", "failed"):
+            return
+        seat = said["result"].get("seat", {})
+        op.outcome, op.expires_at = _outcome(job.kind, said), seat.get("expiresAt")
+        op.return_ms, op.until_ms = answer.return_ms, None
+        job.outcome, job.completed_ms, job.seen_ms = op.outcome, said["completedAt"], answer.return_ms
+        op.at_ms = None if op.outcome == "failed" else job.completed_ms
+        if op.expires_at is not None:
+            self._holds[job.seat] = op.expires_at
+        elif seat:
+            self._sale.sold.add(job.seat)
+
+    def _act(self) -> None:
+        """Does one thing to one seat."""
+        event_id = self._choices.choice(list(self._record.events))
+        kind = self._choices.choices(list(_DOINGS), list(_DOINGS.values()))[0]
+        sold = sorted(self._sale.sold.copy())
+        wanted = self._sale.wanted(event_id) or sold
+        mine = [seat for seat, ends in self._holds.items() if ends > now_ms() and seat not in sold]
+        seat = self._choices.choice(wanted)
+        if sold and self._choices.random() < _SOLD:
+            seat = self._choices.choice(sold)
+        elif mine and kind not in ("hold", "grab") and self._choices.random() < _MINE:
+            seat = self._choices.choice(mine)
+        match kind:
+            case "reserve" if seat in mine and not self._sale.has_time_to_sell():
+                self._change("refresh", seat)
+            case "hold" | "reserve":
+                self._request(kind, seat)
+            case "refresh" | "release":
+                self._change(kind, seat)
+            case "grab":  # more than the limit allows, before the first verdict
+                for seat in self._list(event_id, wanted[:_LISTED])[: self._record.max_held + 1]:
+                    self._request("hold", seat)
+            case "edge":
+                self._wait_for_the_end(seat)
+            case "list":
+                self._list(event_id, self._choices.sample(wanted, min(_LISTED, len(wanted))))
+            case _:
+                self._read(seat)
+
+    def _wait_for_the_end(self, seat: str) -> None:
+        """Asks just before the end of a hold and just after, if that is near; else only asks."""
+        ends_ms = self._holds.get(seat, 0)
+        if 0 < ends_ms - now_ms() < _NEAR_MS:
+            self._wait_until(ends_ms - self._choices.uniform(0, _CLOSE_MS))
+            self._read(seat)
+            self._wait_until(ends_ms + self._choices.uniform(-1, _CLOSE_MS))
+            if self._choices.random() < 0.5:
+                self._change("refresh", seat)
+        self._read(seat)
+
+    def _wait_until(self, moment_ms: float) -> None:
+        self._sale.closing.wait(max(0, moment_ms / 1000 - time.time()))
+
+    def _read(self, seat: str) -> None:
+        answer = self._api.get("read", f"/seats/get/{seat}")
+        if answer.status == 200:
+            self._note("read", seat, answer, answer.body["status"], mine=answer.body["UUID"] == self._user)
+
+    def _list(self, event_id: str, seats: Sequence[str]) -> list[str]:
+        """Reads what is free, and notes that of some seats."""
+        answer = self._api.get("list", f"/seats/list/{event_id}")
+        free = [seat["id"] for seat in answer.body.get("seats", [])]
+        for seat in seats if answer.status == 200 else ():
+            self._note("list", seat, answer, "free" if seat in free else "taken")
+        return free
+
+    def _change(self, kind: Literal["refresh", "release"], seat: str) -> None:
+        """Refreshes or releases."""
+        answer = self._api.post(kind, seat)
+        if answer.unknown:
+            self._doubt(kind, seat, answer, answer.call_ms + LATE_MS)
+        elif answer.status:
+            self._note(kind, seat, answer, answer.slug or _GRANTED[kind])
+
+    def _request(self, kind: JobKind, seat: str) -> None:
+        """Holds or reserves."""
+        answer = self._api.post(kind, seat)
+        accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
+        if 400 <= answer.status < 500:
+            self._note("hold" if kind == "hold" else "pin", seat, answer, answer.slug)
+        if not accepted and (not answer.unknown or (answer.status == 503 and not job_id)):
+            return  # a 503 that names no job was refused before an accept was sent to Redis
+        pin = None
+        if kind == "reserve":
+            until_ms = answer.return_ms if accepted else answer.call_ms + LATE_MS
+            pin = self._doubt("pin", seat, answer, until_ms, job_id)
+            if accepted:
+                self._record.add_pin(pin, answer.return_ms)
+        job = Job(job_id, kind, seat, self._user, answer.return_ms)
+        if accepted and not self._record.add_job(job):
+            return  # it is followed by whoever was told of it first
+        op = self._doubt(kind, seat, answer, answer.call_ms + LATE_MS + self._sale.deadline_ms, job_id)
+        if job_id:
+            pause_s = _LOOK_S if accepted else _LOOK_MAX_S
+            self._following.append(_Followed(job, op, pin, doubtful=not accepted, pause_s=pause_s))
+
+    def _note(self, kind: Kind, seat: str, answer: Answer, outcome: str, *, mine: bool = False) -> None:
+        """Notes an operation that was answered."""
+        op = Op(kind, seat, self._user, answer.call_ms, answer.return_ms, outcome, mine=mine)
+        op.expires_at, op.reserving_until = answer.body.get("expiresAt"), answer.body.get("reservingUntil")
+        op.at_ms = answer.body.get("serverTime") if kind == "read" else None
+        self._record.history.add(op)
+        if outcome == "refreshed" and op.expires_at is not None:
+            self._holds[seat] = op.expires_at
+        elif outcome == "released":
+            self._holds.pop(seat, None)
+        elif outcome in ("Reserved", "seat-reserved"):
+            self._sale.sold.add(seat)
+
+    def _doubt(self, kind: Kind, seat: str, answer: Answer, until_ms: int, job_id: str = "") -> Op:
+        """Notes an operation of which nobody knows, yet or ever, what it did."""
+        return self._record.history.add(
+            Op(kind, seat, self._user, answer.call_ms, until_ms=until_ms, job=job_id),
+        )
+
+
+def _outcome(kind: JobKind, said: dict[str, Any]) -> str:
+    """How a job ended, from its status. Raises Unexpected."""
+    result = said["result"]
+    if said["status"] == "failed":
+        return "failed"
+    if result["success"]:
+        # Only the text for people tells the two apart.
+        return f"{_GRANTED[kind]}-already" if "already" in result["message"] else _GRANTED[kind]
+    if result["error"] not in _AGAINST[kind]:
+        raise Unexpected(f"the verdict on a {kind} is {result['error']}")
+    return str(result["error"])

@@ -1,0 +1,103 @@
+"""What all clients of a load saw: operations, accepted jobs, and the rules by which seats were sold."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.faults.history import History, Op
+
+JobKind = Literal["hold", "reserve"]
+
+
+@dataclass
+class Job:
+    """A job that the service accepted. Times in epoch ms, None until known.
+
+    Attributes:
+        accepted_ms: by the service's clock; until that was read, when the client was told.
+        completed_ms: when it ended, as the service says.
+        seen_ms: when a client first saw that it had ended.
+        outcome: as in `Op.outcome`.
+    """
+
+    id: str
+    kind: JobKind
+    seat: str
+    user: str
+    accepted_ms: int
+    deadline_ms: int | None = None
+    completed_ms: int | None = None
+    seen_ms: int | None = None
+    outcome: str | None = None
+
+
+@dataclass
+class Record:
+    """What clients saw. Safe to use from several threads.
+
+    Attributes:
+        events: number of seats by event.
+        users: the UUID of each client. What two clients with the same one do races with itself.
+        max_held: most seats of an event that a user may hold.
+        hold_ms: length of a hold.
+        jobs: accepted jobs by id, those included that a client learnt of only later, after a 503.
+    """
+
+    events: Mapping[str, int]
+    users: Sequence[str]
+    max_held: int
+    hold_ms: int
+    history: History = field(default_factory=History)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    _pins: list[tuple[Op, int]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_job(self, job: Job) -> bool:
+        """Notes an accepted job; returns whether it is new."""
+        with self._lock:
+            return self.jobs.setdefault(job.id, job) is job
+
+    def add_pin(self, pin: Op, answered_ms: int) -> None:
+        """Notes that the accept of a reserve was answered with its job."""
+        with self._lock:
+            self._pins.append((pin, answered_ms))
+
+    def label_pins(self) -> None:
+        """Says of each accepted reserve what its acceptance did, once the jobs have ended.
+
+        The answer does not tell. The request that made the job was under way when the job was made:
+        `pinned`. Others that were answered with the same job found it there. A job that ends
+        `reserved-already` was accepted for a seat that the user had. Of a job that failed, that cannot be
+        told where the user may have had the seat; such a pin stays unknown.
+        """
+        ops = [op for seat_ops in self.history.by_seat().values() for op in seat_ops if op.kind == "reserve"]
+        may_have = {(op.seat, op.user) for op in ops if op.outcome in (None, "reserved", "reserved-already")}
+        made: set[str] = set()
+        for pin, answered_ms in self._pins:
+            job = self.jobs[pin.job]
+            if job.outcome is None or (job.outcome == "failed" and (pin.seat, pin.user) in may_have):
+                continue
+            pin.return_ms, pin.until_ms = answered_ms, None
+            if job.outcome == "reserved-already":
+                pin.outcome, pin.at_ms = "accepted", job.accepted_ms
+                continue
+            pin.reserving_until = job.deadline_ms
+            if pin.call_ms <= job.accepted_ms <= answered_ms and job.id not in made:
+                made.add(job.id)
+                pin.outcome, pin.at_ms = "pinned", job.accepted_ms
+            else:
+                pin.outcome = "pinned-already"
+
+    def first_verdict_after(self, moment_ms: int) -> int | None:
+        """When a client first saw the success of a job that ended at `moment_ms` or later, epoch ms."""
+        good = ("held", "held-already", "reserved", "reserved-already")
+        jobs = [job for job in self.jobs.values() if job.outcome in good and (job.completed_ms or 0) >= moment_ms]
+        return min((job.seen_ms for job in jobs if job.seen_ms is not None), default=None)
+
+    def all_ended_after(self, moment_ms: int) -> int | None:
+        """When the last of the jobs that were accepted before `moment_ms` was seen ended, epoch ms: an earlier
+        time than `moment_ms` if none was open then. None if one was never seen to end."""
+        seen = [job.seen_ms for job in self.jobs.values() if job.accepted_ms < moment_ms]
+        ended = [ms for ms in seen if ms is not None]
+        return max(ended, default=moment_ms) if len(ended) == len(seen) else None
