@@ -60,7 +60,7 @@ class ReservationBroker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> WakingConsumer:
         """A consumer of a queue. Dramatiq's prefetch counts for delayed messages only."""
         delayed = queue_name in self.delay_queues
-        return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch)
+        return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch, delayed=delayed)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueues a message, with the time by the server's clock (option `sent_at`, epoch ms)."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Longest wait for a token, seconds. Also how soon a stopping worker's consumer notices.
 BLOCK_S = 1.0
+#: The same for a consumer of delayed messages that has some, seconds: how late they may go on.
+_DELAYED_BLOCK_S = 0.1
 
 
 @contextmanager
@@ -46,12 +48,14 @@ class WakingConsumer(Consumer):
         broker: whose queue it is.
         queue_name: which queue.
         prefetch: most messages in hand at once.
+        delayed: whether they wait here until it is their time, for which Dramatiq looks between two messages.
     """
 
-    def __init__(self, broker: "ReservationBroker", queue_name: str, prefetch: int) -> None:
+    def __init__(self, broker: "ReservationBroker", queue_name: str, prefetch: int, *, delayed: bool = False) -> None:
         self._broker = broker
         self._queue_name = queue_name
         self._prefetch = prefetch
+        self._delayed = delayed
         self._fetched: deque[bytes] = deque()
         self._in_hand: set[str] = set()
         self._slot_free = threading.Event()
@@ -71,14 +75,17 @@ class WakingConsumer(Consumer):
     def _fetch(self) -> list[bytes | None]:
         self._slot_free.clear()
         if self._room() <= 0:
-            self._slot_free.wait(BLOCK_S)
+            self._slot_free.wait(self._block_s())
             if self._room() <= 0:
                 return []
         messages: list[bytes | None] = self._broker.do_fetch(self._queue_name, self._room())
         if not messages:
-            self._waiter.blpop([self._broker.wake_key(self._queue_name)], timeout=BLOCK_S)
+            self._waiter.blpop([self._broker.wake_key(self._queue_name)], timeout=self._block_s())
             messages = self._broker.do_fetch(self._queue_name, self._room())
         return messages
+
+    def _block_s(self) -> float:
+        return _DELAYED_BLOCK_S if self._delayed and self._in_hand else BLOCK_S
 
     def _room(self) -> int:
         return self._prefetch - len(self._in_hand)

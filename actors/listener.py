@@ -45,6 +45,9 @@ class Listener(threading.Thread):
             except (redis.RedisError, StateUnavailable) as error:
                 log.warning("listener lost its connection", error=str(error.__cause__ or error))
                 self._stopping.wait(_RECONNECT_S)
+            except Exception:  # whatever somebody's key is called, it must not end the listening
+                log.exception("listener failed")
+                self._stopping.wait(_RECONNECT_S)
 
     def _listen(self) -> None:
         database = self._store.client.get_connection_kwargs().get("db", 0)

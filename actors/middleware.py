@@ -77,6 +77,7 @@ class Heartbeat(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: object) -> None:
         """Starts beating."""
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 

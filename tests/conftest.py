@@ -3,12 +3,15 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from dramatiq import Worker
 
+from actors.queue import Queue
 from reservation import keys
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
@@ -95,9 +98,31 @@ def rival(store: Store, other: str) -> Buyer:
     return Buyer(store, other)
 
 
+@pytest.fixture
+def queue(settings: Settings, store: Store) -> Queue:
+    return Queue.connect(settings, store, connections=8)
+
+
+@contextmanager
+def working(queue: Queue) -> Iterator[Worker]:
+    """A worker on threads of this process."""
+    worker = Worker(queue.broker, worker_threads=4, worker_timeout=100)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
 def changes(store: Store, event_id: str) -> list[dict[str, str]]:
     """The event's change stream, oldest first."""
     return [fields for _, fields in cast(Any, store.client.xrange(keys.changes(event_id)))]
+
+
+def expiry_ms(store: Store, key: str) -> int:
+    """When a key expires, epoch ms, give or take one: PEXPIRETIME came with Redis 7."""
+    script = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) + redis.call('PTTL', KEYS[1])"
+    return cast(int, store.client.eval(script, 1, key))
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 10) -> None:

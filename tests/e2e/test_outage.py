@@ -1,7 +1,5 @@
 """An API whose Redis is gone or hangs: it says so at once, and recovers by itself."""
 
-import os
-import signal
 import tempfile
 import threading
 import time
@@ -18,6 +16,7 @@ import redis
 from reservation.embedded import EmbeddedRedis
 from tests.conftest import wait_for
 from tests.e2e.conftest import Process, free_port
+from tests.servers import hanging
 
 Fault = Callable[[EmbeddedRedis], AbstractContextManager[None]]
 
@@ -46,18 +45,6 @@ def api() -> Iterator[Api]:
             yield Api(http, state, broker)
         finally:
             process.stop()
-
-
-@contextmanager
-def hanging(server: EmbeddedRedis) -> Iterator[None]:
-    """Connections are accepted, nobody answers."""
-    with redis.Redis.from_url(server.url()) as client:
-        pid = int(client.info("server")["process_id"])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

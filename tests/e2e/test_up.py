@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,18 @@ def test_a_server_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     assert process.process.wait(30) == 1
     process.stop()
     assert process.output.startswith("Error: REDIS_URL: ")
+
+
+def test_a_server_that_would_drop_seats_stops_the_start(tmp_path: Path) -> None:
+    """Of whatever part, in one line with the remedy."""
+    evicting = ["--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"]
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder), evicting) as server:
+        for command in ("up", "api", "worker", "sweeper"):
+            process = Process(command, cwd=tmp_path, PORT=str(free_port()), REDIS_URL=server.url())
+            assert process.process.wait(30) == 1
+            process.stop()
+            assert "Error: REDIS_URL: the server drops seats" in process.output
+            assert "set maxmemory-policy noeviction" in process.output
 
 
 def test_one_folder_has_one_server(make_service: Make) -> None:

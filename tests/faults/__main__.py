@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import click
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ _STRIKES, _PAUSE_S = 2, 0.7
 #: Length of one trial of a soak, seconds: each has seats, clients and a history of its own.
 _TRIAL_S = 20.0
 
-console = Console(width=None if sys.stdout.isatty() else 160)
+console = Console(width=None if sys.stdout.isatty() else 240)
 
 
 @click.group()
@@ -54,7 +55,8 @@ def table(only: tuple[str, ...], seed: int) -> None:
     """Every fault by itself, against every promise."""
     began, failed = time.monotonic(), False
     rows = Table("fault", "injected", "operations", "jobs", *PROMISES.values(), "served after", "last job after")
-    rows.add_column("503 p50 / max")
+    rows.box = MARKDOWN
+    rows.add_column("503s after 1 s: p50 / max")
     with _stack() as stack:
         faults = [fault for name, fault in FAULTS.items() if not only or name in only]
         if not stack.traced:
@@ -130,7 +132,7 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
     violations = [violation for outcome in outcomes for violation in outcome.violations]
     recovery = [outcome.ended_after_ms for outcome in outcomes if outcome.ended_after_ms is not None]
     served = [outcome.served_after_ms for outcome in outcomes if outcome.served_after_ms is not None]
-    faults = Table("fault", "injected")
+    faults = Table("fault", "injected", box=MARKDOWN)
     for name in FAULTS:
         faults.add_row(name, str(hits[name]))
     console.print(faults)
@@ -142,7 +144,9 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
         "of them jobs that did not end, or not in time": sum(violation.promise == 2 for violation in violations),
         "worst time from the last fault to a new verdict": _ms(max(served, default=None)),
         "worst time from the last fault to the end of every job accepted before": _ms(max(recovery, default=None)),
-        "503 p50 / max": _refusals([ms for outcome in outcomes for ms in outcome.refused_ms]),
+        "503s when the state had been gone for a second, p50 / max": _refusals(
+            [ms for outcome in outcomes for ms in outcome.refused_ms]
+        ),
         "seed": seed,
     }.items():
         console.print(f"{what}: {figure}")
@@ -155,7 +159,7 @@ def _report(outcome: Outcome, seed: int) -> bool:
     if outcome.violations and outcome.record is not None:
         path = Path(tempfile.gettempdir()) / f"reservation-history-{seed}.jsonl"
         outcome.record.history.save(path)
-        console.print(f"what the clients saw is in {path}")
+        console.print(f"what the clients saw is in {path}; --seed {seed} --seconds {_TRIAL_S:.0f} replays it")
     return bool(outcome.violations)
 
 
@@ -164,7 +168,7 @@ def _ms(value: int | None) -> str:
 
 
 def _refusals(took_ms: list[int]) -> str:
-    return f"{statistics.median(took_ms):.0f} / {max(took_ms)} ms" if took_ms else ""
+    return f"{len(took_ms)}: {statistics.median(took_ms):.0f} / {max(took_ms)} ms" if took_ms else ""
 
 
 if __name__ == "__main__":

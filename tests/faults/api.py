@@ -55,13 +55,13 @@ class Traffic:
 
     Attributes:
         answers: requests by kind and answer: status and problem, or the exception's name.
-        unavailable_ms: how long each 503 took.
+        unavailable: each 503: when it was asked for, epoch ms, and how long it took, ms.
         slowest_ms: how long any request took at most.
     """
 
     def __init__(self) -> None:
         self.answers: Counter[tuple[str, str]] = Counter()
-        self.unavailable_ms: list[int] = []
+        self.unavailable: list[tuple[int, int]] = []
         self.slowest_ms = 0
         self._lock = threading.Lock()
 
@@ -80,7 +80,7 @@ class Traffic:
             self.answers[kind, name] += 1
             self.slowest_ms = max(self.slowest_ms, took_ms)
             if answer.status == 503:
-                self.unavailable_ms.append(took_ms)
+                self.unavailable.append((answer.call_ms, took_ms))
 
 
 class Api:

@@ -14,7 +14,8 @@ import redis
 from reservation.embedded import EmbeddedRedis
 from tests.faults.durability import SyncedServer
 from tests.faults.proxy import Proxy
-from tests.faults.stack import Stack, pid_of
+from tests.faults.stack import Stack
+from tests.servers import hanging, kill
 
 Target = Literal["processes", "state", "broker"]
 #: In force from entering until leaving. What it yields tells, then, how often it hit something.
@@ -65,8 +66,7 @@ def _kill_server(server: EmbeddedRedis) -> None:
     if isinstance(server, SyncedServer):
         server.kill()
     else:
-        os.kill(pid_of(server), signal.SIGKILL)
-        server.stop()
+        kill(server)
 
 
 def _server_killed(name: Literal["state", "broker"]) -> Injection:
@@ -93,10 +93,8 @@ def _host_failed(stack: Stack, _: Random) -> Iterator[Callable[[], int]]:
 def _server_hangs(name: Literal["state", "broker"]) -> Injection:
     @contextmanager
     def inject(stack: Stack, _: Random) -> Iterator[Callable[[], int]]:
-        pid = pid_of(_server(name, stack))
-        os.kill(pid, signal.SIGSTOP)
-        yield lambda: 1
-        os.kill(pid, signal.SIGCONT)
+        with hanging(_server(name, stack)):
+            yield lambda: 1
 
     return inject
 

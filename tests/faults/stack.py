@@ -8,8 +8,6 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-import redis
-
 from reservation.embedded import EmbeddedRedis
 from reservation.settings import Settings
 from reservation.store import Store
@@ -88,9 +86,3 @@ class Stack:
         """Ends a process of a role, to be started again by `up`."""
         wait_for(lambda: self.pids(role))
         os.kill(choices.choice(self.pids(role)), signal.SIGKILL)
-
-
-def pid_of(server: EmbeddedRedis) -> int:
-    """The process id of a server that answers."""
-    with redis.Redis.from_url(server.url()) as client:
-        return int(client.info("server")["process_id"])

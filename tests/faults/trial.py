@@ -20,6 +20,8 @@ from tests.faults.stack import DEADLINE_S, HOLD_S, MAX_HELD, Stack
 
 #: Within how long after the last fault was healed every job has to have ended that was accepted before, ms.
 RECOVERY_MS = 10_000
+#: Within how long after its state is gone the API has to have noticed, ms.
+NOTICED_MS = 1_000
 #: Seats for sale in a trial: in each of how many events.
 _EVENTS, _SEATS = 2, 24
 _CLIENTS = 10
@@ -40,7 +42,8 @@ class Outcome:
         violations: broken promises.
         served_after_ms: from the last heal until a client saw the success of a job that ended after it.
         ended_after_ms: from the last heal until the last job that had been accepted before was seen ended.
-        refused_ms: how long each 503 took.
+        outages: from when until when something was broken that the state depends on, epoch ms.
+        refused_ms: how long each 503 took that was asked for when such an outage had lasted for a second.
     """
 
     hits: Counter[str] = field(default_factory=Counter)
@@ -49,6 +52,7 @@ class Outcome:
     violations: list[Violation] = field(default_factory=list)
     served_after_ms: int | None = None
     ended_after_ms: int | None = None
+    outages: list[tuple[int, int]] = field(default_factory=list)
     refused_ms: list[int] = field(default_factory=list)
     record: Record | None = None
 
@@ -75,7 +79,12 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
         time.sleep(0.05)
 
     outcome.operations, outcome.jobs = len(record.history), len(record.jobs)
-    outcome.refused_ms = load.traffic.unavailable_ms
+    outcome.refused_ms = [
+        took_ms
+        for began_ms, ended_ms in outcome.outages
+        for asked_ms, took_ms in load.traffic.unavailable
+        if began_ms + NOTICED_MS < asked_ms < ended_ms
+    ]
     outcome.violations += audit(stack.store, record)
     outcome.violations += [Violation(4, text) for text in check(record.history, hold_ms=record.hold_ms)]
     served_ms, ended_ms = record.first_verdict_after(healed_ms), record.all_ended_after(healed_ms)
@@ -98,7 +107,10 @@ def _strike(stack: Stack, strikes: Sequence[Strike], record: Record, outcome: Ou
         with locks[strike.fault.target]:
             answered = {job.id: job.completed_ms for job in list(record.jobs.values()) if job.outcome is not None}
             with strike.fault.inject(stack, Random(strike.seed)) as hits:  # noqa: S311 - guesses nobody's secret
+                began_ms = now_ms()
                 time.sleep(strike.lasts_s)
+                if strike.fault.target == "state":
+                    outcome.outages.append((began_ms, now_ms()))
             outcome.hits[strike.fault.name] += bool(hits())
             if strike.fault.restarts_state:
                 outcome.violations.extend(_forgotten(stack, answered))

@@ -3,15 +3,13 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
-from dramatiq import Worker
 from dramatiq.errors import ConnectionClosed
 from dramatiq.results import ResultMissing
 from freezegun import freeze_time
@@ -27,23 +25,7 @@ from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
-from tests.conftest import Buyer, changes, wait_for
-
-
-@pytest.fixture
-def queue(settings: Settings, store: Store) -> Queue:
-    return Queue.connect(settings, store, connections=8)
-
-
-@contextmanager
-def working(queue: Queue) -> Iterator[Worker]:
-    """A worker on threads of this process."""
-    worker = Worker(queue.broker, worker_threads=4, worker_timeout=100)
-    worker.start()
-    try:
-        yield worker
-    finally:
-        worker.stop()
+from tests.conftest import Buyer, changes, wait_for, working
 
 
 def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool = True) -> JobId:
@@ -269,6 +251,26 @@ def test_an_expiry_is_heard_and_the_seat_freed(
         stopping.set()
         listener.join()
     assert changes(store, event.id)[-1]["cause"] == "expired"
+
+
+def test_a_foreign_key_does_not_end_the_listening(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """Its name matches, and is no text."""
+    brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
+    stopping = threading.Event()
+    listener = Listener(store, queue, stopping)
+    listener.start()
+    try:
+        wait_for(lambda: store.client.pubsub_numpat())
+        store.client.set(b"seat:\xff:lock", 1, px=1)
+        wait_for(lambda: not store.client.pubsub_numpat())
+        wait_for(lambda: store.client.pubsub_numpat())
+        Buyer(brief, user).hold(SeatId(event.id, 1))
+        wait_for(lambda: queue.depth() == 1)
+    finally:
+        stopping.set()
+        listener.join()
 
 
 def test_a_missed_expiry_is_swept(

@@ -38,7 +38,7 @@ def test_the_server_that_is_shipped_is_as_it_should_be(settings: Settings) -> No
         (["--appendfsync", "no"], False, "half a minute", "appendfsync always"),
         (["--notify-keyspace-events", "Ex"], False, "does not announce", "notify-keyspace-events Kx"),
         (["--notify-keyspace-events", "K$"], False, "does not announce", "notify-keyspace-events Kx"),
-        (["--replicaof", "127.0.0.1 1"], True, "is a replica", "name its primary"),
+        (["--replicaof", "127.0.0.1", "1"], True, "is a replica", "name its primary"),
         (["--rename-command", "CONFIG", ""], False, "refuses CONFIG GET", "appendfsync always"),
         (["--rename-command", "INFO", ""], False, "INFO", "nothing about it can be checked"),
     ],

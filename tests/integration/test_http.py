@@ -1,6 +1,5 @@
 """The HTTP contract, through the WSGI application on a real server: every path, every refusal."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +15,8 @@ from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.app import Services, create_app
-from reservation_http.problems import KINDS
 from tests.conftest import Buyer, wait_for
-
-JSON = {"Content-Type": "application/json"}
+from tests.web import JSON, post, problem
 
 
 @pytest.fixture
@@ -39,20 +36,6 @@ def working(services: Services) -> Iterator[None]:
     worker.start()
     yield
     worker.stop()
-
-
-def post(client: testing.TestClient, path: str, body: object, **headers: str) -> testing.Result:
-    return client.simulate_post(path, body=json.dumps(body).encode(), headers={**JSON, **headers})
-
-
-def problem(result: testing.Result, status: int, slug: str) -> dict[str, Any]:
-    """The answer as a problem of this kind."""
-    assert (result.status_code, result.headers["content-type"]) == (status, "application/problem+json"), result.text
-    body: dict[str, Any] = result.json
-    assert body["type"] == f"/problems/{slug}"
-    assert body["status"] == status == KINDS[slug].status
-    assert body["title"] == KINDS[slug].title
-    return body
 
 
 def finished(client: testing.TestClient, queued: testing.Result, user: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A server that hangs: accepts connections, and answers nobody."""
 
-import os
-import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from reservation.ids import JobId, SeatId
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import wait_for
+from tests.servers import hanging
 
 
 def test_one_call_finds_out_for_all(make_settings: Callable[..., Settings]) -> None:
@@ -32,13 +31,9 @@ def test_one_call_finds_out_for_all(make_settings: Callable[..., Settings]) -> N
         for connection in idle:
             pool.release(connection)
         assert len(observer.client_list()) == 5
-        job, pid = JobId.new(event.id), int(observer.info("server")["process_id"])
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            with pytest.raises(StateUnavailable) as refused:
-                store.seats.accept_hold(SeatId(event.id, 2), str(uuid4()), job)
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        job = JobId.new(event.id)
+        with hanging(server), pytest.raises(StateUnavailable) as refused:
+            store.seats.accept_hold(SeatId(event.id, 2), str(uuid4()), job)
         assert refused.value.job_id == str(job)
         assert isinstance(refused.value.__cause__, redis.TimeoutError)
         wait_for(lambda: len(observer.client_list()) == 1)

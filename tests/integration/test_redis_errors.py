@@ -155,9 +155,7 @@ def test_a_server_that_is_loading_is_waited_for(own: Store, server: EmbeddedRedi
     """LOADING: it answers, but not what was asked."""
     event, _ = (own.events.create("Opening night", 10_000) for _ in range(2))
     server.stop()
-    slow = EmbeddedRedis(
-        server.data_dir, ["--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024"]
-    )
+    slow = EmbeddedRedis(server.data_dir, ["--key-load-delay", "150"])
     starting = threading.Thread(target=slow.start, args=[30])
     starting.start()
     raw: Any = redis.Redis.from_url(url(server.data_dir), retry=None)
