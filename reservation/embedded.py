@@ -213,7 +213,7 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
         binary(),
         *("--port", "0", "--unixsocket", str(socket_path(data_dir)), "--unixsocketperm", "700"),
         *("--dir", str(data_dir.resolve()), "--save", "", "--daemonize", "no"),
-        *("--appendonly", "yes", "--appendfsync", "always"),  # docs/decisions/0006-durability.md
+        *("--appendonly", "yes", "--appendfsync", "always"),  # docs/decisions/0007-durability.md
         *("--notify-keyspace-events", "Kx", "--maxmemory-policy", "noeviction", *options),
     ]
     started: list[subprocess.Popen[bytes]] = []
