@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reservation import lifeline
 from reservation.settings import Settings
 from tests.conftest import wait_for
 
@@ -33,13 +34,14 @@ def clean_environment(**values: str) -> dict[str, str]:
 
 
 class Process:
-    """A process of ours, its output, and the processes below it."""
+    """A process of ours, its output, and the processes below it. It goes when the tests go, however they go."""
 
     def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=cwd,
-            env=clean_environment(**environment),
+            env=clean_environment(**environment, **{lifeline._VARIABLE: "1"}),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -65,8 +67,9 @@ class Process:
         self.process.send_signal(number)
         status = self.process.wait(timeout_s)
         self._reader.join(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         return status
 
 
