@@ -24,6 +24,13 @@ from tests.faults.proxy import Proxy
 _TIMEOUT_S = 0.3
 
 
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """A server of these tests' own: they count its connections."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as server:
+        yield server
+
+
 @pytest.fixture
 def proxy(redis_server: EmbeddedRedis) -> Iterator[Proxy]:
     """A proxy to an empty server."""
