@@ -12,9 +12,10 @@ event sit in one slot and a script may change them together.
                                      request; trimmed by age
     event:{E}:jobs           zset    open jobs, by ticket
     event:{E}:abandoned      string  PX: its creation was given up and must not go on
+    event:{E}:call:<id>      string  PX: what a refresh or release answered, in case its reply is lost
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
-                                     reservedAt in ms; reserveJob; lastCall: see lua/_seat.lua
+                                     reservedAt in ms; reserveJob
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
     job:{E}-J                hash    the job ledger: type, seatId, user, request, status, code,
                                      createdAt, completedAt, deadline, sentAt in ms, attempts
@@ -68,6 +69,10 @@ def jobs(event_id: str) -> str:
 
 def abandoned(event_id: str) -> str:
     return f"event:{{{event_id}}}:abandoned"
+
+
+def call(event_id: str, call_id: str) -> str:
+    return f"event:{{{event_id}}}:call:{call_id}"
 
 
 def releasing(event_id: str) -> str:

@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -139,7 +138,7 @@ class Seats:
         self._touch(seat_id.event)
         try:
             not_after = self._clock.in_ms(_CALL_MS)
-            code, _, *reply = self._run(script, seat_id, user, request_id, job_id, own, not_after)
+            code, _, *reply = self._run_job(script, seat_id, user, request_id, job_id, own, not_after)
         except StateUnavailable as error:
             if error.__cause__ is None:
                 raise  # nothing was sent
@@ -170,11 +169,11 @@ class Seats:
         """Holds the seat for a job and writes the verdict. Raises StateUnavailable."""
         policy = self._policy
         own = [policy.result_ttl_ms, policy.hold_ms, policy.max_held]
-        return _verdict(self._run("hold", seat_id, user, request_id, job_id, own))
+        return _verdict(self._run_job("hold", seat_id, user, request_id, job_id, own))
 
     def reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Verdict:
         """Reserves the seat for a job and writes the verdict. Raises StateUnavailable."""
-        return _verdict(self._run("reserve", seat_id, user, request_id, job_id, [self._policy.result_ttl_ms]))
+        return _verdict(self._run_job("reserve", seat_id, user, request_id, job_id, [self._policy.result_ttl_ms]))
 
     def fail(self, seat_id: SeatId, user: str, job_id: JobId, code: Code) -> Verdict:
         """Ends a job without a verdict and takes its pin back. Raises StateUnavailable.
@@ -183,7 +182,7 @@ class Seats:
             code: DEADLINE_PASSED, which the server's clock has to confirm, or INTERNAL_ERROR.
         """
         own = [self._policy.result_ttl_ms, int(code)]
-        return _verdict(self._run("fail_job", seat_id, user, "", job_id, own))
+        return _verdict(self._run_job("fail_job", seat_id, user, "", job_id, own))
 
     def refresh(self, seat_id: SeatId, user: str, request_id: str = "") -> Seat:
         """Lets the user's hold run its full length again. Raises NotFound, NotHolder, NotOnHold,
@@ -236,22 +235,35 @@ class Seats:
         return freed
 
     def _call(self, script: str, seat_id: SeatId, user: str, request_id: str, own: list[int]) -> Any:
-        """Runs what a holder asks for directly. It carries an id, so that a reply which was lost, and makes
-        redis-py send it again, does not make it happen twice."""
-        call: list[str | int] = [secrets.token_hex(4), *own]
-        return self._run(script, seat_id, user, request_id, None, call, self._clock.in_ms(_CALL_MS))
+        """Runs what a holder asks for directly. It has a key of its own, so that a reply which was lost, and
+        makes redis-py send it again, does not make it happen twice."""
+        names = [*keys.seat_keys(seat_id, user), keys.call(seat_id.event, secrets.token_hex(8))]
+        return self._run(script, names, seat_id, user, request_id, None, own, self._clock.in_ms(_CALL_MS))
 
-    def _run(
+    def _run_job(
         self,
         script: str,
         seat_id: SeatId,
         user: str,
         request_id: str,
-        job_id: JobId | None,
-        own: Sequence[str | int],
+        job_id: JobId,
+        own: list[int],
         not_after: int = 0,
     ) -> Any:
-        names = keys.seat_keys(seat_id, user) if job_id is None else keys.job_keys(seat_id, user, job_id)
+        names = keys.job_keys(seat_id, user, job_id)
+        return self._run(script, names, seat_id, user, request_id, job_id, own, not_after)
+
+    def _run(
+        self,
+        script: str,
+        names: list[str],
+        seat_id: SeatId,
+        user: str,
+        request_id: str,
+        job_id: JobId | None,
+        own: list[int],
+        not_after: int,
+    ) -> Any:
         shared: list[str | int] = [
             self._policy.retention_ms,
             request_id,

@@ -33,14 +33,12 @@ end
 local function expire() free_seat(seat_id, seat_key, lock_key, 'expired', '') end
 
 -- For the two scripts that a holder calls directly, and that leave no job behind: a call whose reply
--- was lost is sent again with the same id. `expires` is what it answered, or nil if it has not run.
-local function answered(call_id)
-  local id, expires = string.match(redis.call('HGET', seat_key, 'lastCall') or '', '^(%w+) (%d+)$')
-  return id == call_id and tonumber(expires) or nil
-end
+-- was lost is sent again with the same id, under which its answer is kept for longer than that takes.
+-- `expires` is what it answered, or nil if it has not run.
+local function answered(call_key) return tonumber(redis.call('GET', call_key) or nil) end
 
-local function remember_call(call_id, expires)
-  redis.call('HSET', seat_key, 'lastCall', string.format('%s %.0f', call_id, expires))
+local function remember_call(call_key, expires)
+  redis.call('SET', call_key, string.format('%.0f', expires), 'PX', 10000)
 end
 
 -- The seat that the user has on hold, or {nil, why not}.

@@ -1,21 +1,22 @@
 --[[ refresh: lets a user's hold run its full length again, from now.
 Guarantee: the hold ends `hold_ms` from now everywhere its end is kept, or nothing changed but a
-hold that was due, which is freed. Run again with the same call id it answers the same.
-KEYS  1 to 7 as in _seat
-ARGV  1 to 7 as in _seat, then 8 id of this call, 9 length of a hold, ms
+hold that was due, which is freed. Run again for the same call it answers the same.
+KEYS  1 to 7 as in _seat, then 8 event:{E}:call:<id> string
+ARGV  1 to 7 as in _seat, then 8 length of a hold, ms
 Returns {REFRESHED, now ms, expiresAt ms}; {RESERVE_PENDING, now ms, reservingUntil ms}; {code,
       now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, TOO_LATE ]]
 -- @include clock
 -- @include seat
-local before = answered(ARGV[8])
+local call_key = KEYS[8]
+local before = answered(call_key)
 if before then return {CODE.REFRESHED, now, before} end
 if too_late() then return {CODE.TOO_LATE, now} end
 local seat, code, reserving = own_hold()
 if not seat then return {code, now, reserving} end
 
-local expires = now + tonumber(ARGV[9])
+local expires = now + tonumber(ARGV[8])
 redis.call('HSET', seat_key, 'expiresAt', expires)
 set_hold_end(expires)
 record(seat_id, 'refreshed', actor)
-remember_call(ARGV[8], expires)
+remember_call(call_key, expires)
 return {CODE.REFRESHED, now, expires}

@@ -163,7 +163,8 @@ class Client:
         op.outcome, op.expires_at = _outcome(job.kind, said), seat.get("expiresAt")
         op.return_ms, op.until_ms = answer.return_ms, None
         job.outcome, job.completed_ms, job.seen_ms = op.outcome, said["completedAt"], answer.return_ms
-        op.at_ms = None if op.outcome == "failed" else job.completed_ms
+        # A hold that failed did nothing, at no particular time; a reserve that failed gave its pin back.
+        op.at_ms = None if op.outcome == "failed" and job.kind == "hold" else job.completed_ms
         if op.expires_at is not None:
             self._holds[job.seat] = op.expires_at
         elif seat:
@@ -243,7 +244,7 @@ class Client:
             return  # a 503 that names no job was refused before an accept was sent to Redis
         pin = None
         if kind == "reserve":
-            until_ms = answer.return_ms if accepted else answer.call_ms + LATE_MS
+            until_ms = answer.return_ms + 1 if accepted else answer.call_ms + LATE_MS
             pin = self._doubt("pin", seat, answer, until_ms, job_id)
             if accepted:
                 self._record.add_pin(pin, answer.return_ms)

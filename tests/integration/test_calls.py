@@ -68,6 +68,22 @@ def test_a_release_that_is_sent_again_does_not_end_ones_own_next_hold(
     assert store.seats.get(seat).status == "On hold"
 
 
+def test_a_release_that_is_sent_again_after_many_others_runs_no_more(
+    store: Store, event: Event, buyer: Buyer, twice: Callable[[str, Callable[[], object]], None]
+) -> None:
+    """What others do to the seat meanwhile does not make it forgotten."""
+    seat = SeatId(event.id, 1)
+    buyer.hold(seat)
+
+    def hold_and_refresh() -> None:
+        buyer.hold(seat)
+        store.seats.refresh(seat, buyer.user)
+
+    twice("release", hold_and_refresh)
+    store.seats.release(seat, buyer.user)
+    assert store.seats.get(seat).status == "On hold"
+
+
 def test_a_refresh_that_is_sent_again_answers_the_same(
     store: Store, event: Event, buyer: Buyer, twice: Callable[[str, Callable[[], object]], None]
 ) -> None:
