@@ -12,6 +12,7 @@ from dramatiq.middleware import Middleware
 
 from actors.consumer import BLOCK_S, WakingConsumer
 from reservation.clients import SOCKET_TIMEOUT_S, connect
+from reservation.guard import ServerClock
 
 #: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
 #: command of a worker says that it lives; an idle one sends one a second.
@@ -54,8 +55,8 @@ class ReservationBroker(RedisBroker):
         )
         self._url = url
         self._prefetch = prefetch
-        self._ahead_ms = 0
-        self._ahead_until = 0.0
+        self._clock = ServerClock(self._ask_time)
+        self._read_again = 0.0
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> WakingConsumer:
         """A consumer of a queue. Dramatiq's prefetch counts for delayed messages only."""
@@ -112,11 +113,14 @@ class ReservationBroker(RedisBroker):
 
     def now_ms(self) -> int:
         """The server's clock, epoch ms, asked for every half minute. Raises redis.RedisError."""
-        if time.monotonic() > self._ahead_until:
-            seconds, micros = self.client.time()
-            self._ahead_ms = seconds * 1000 + micros // 1000 - time.time_ns() // 1_000_000
-            self._ahead_until = time.monotonic() + _CLOCK_TTL_S
-        return time.time_ns() // 1_000_000 + self._ahead_ms
+        if time.monotonic() > self._read_again:
+            self._clock.read()
+            self._read_again = time.monotonic() + _CLOCK_TTL_S
+        return self._clock.in_ms(0)
+
+    def _ask_time(self) -> float:
+        seconds, micros = self.client.time()
+        return float(seconds * 1e3 + micros / 1e3)
 
     def depth(self, queue_name: str, client: redis.Redis | None = None) -> int:
         """Messages waiting in a queue, those to be sent later included. Raises redis.RedisError.

@@ -44,6 +44,7 @@ class Backlog:
 
     def count(self) -> None:
         """Counts them. Raises redis.RedisError."""
+        self._messages = 0  # of a queue that does not answer: it keeps no job from being accepted
         self._messages = self._broker.depth(QUEUE, self._client)
 
     def check(self) -> None:
@@ -113,18 +114,18 @@ class Queue:
         try:
             actor.send_with_options(args=(subject,), request_id=request_id)
         except redis.RedisError as error:
-            if not is_transient(error):
-                raise
-            log.warning("queue unreachable", actor=actor.actor_name, subject=subject, error=str(error))
+            # Whatever it is: the job was accepted, and to say anything else would be untrue.
+            tell = log.warning if is_transient(error) else log.exception
+            tell("queue unreachable", actor=actor.actor_name, subject=subject, error=str(error))
             return False
         return True
 
     def reachable(self) -> bool:
-        """Whether the queue's database answers."""
+        """Whether the queue's database takes messages: one that is full or read-only still answers."""
         if not self.guard.closed:
             return False
         try:
-            return bool(self.broker.client.ping())
+            return bool(self.broker.client.set(f"{self.broker.namespace}:__probe__", 1, px=1_000))
         except redis.RedisError:
             return False
 

@@ -42,6 +42,6 @@ class Watchdog:
             dead = next((thread for thread in self._threads() if not thread.is_alive()), None)
             if dead is not None:
                 self.found = dead.name
-                log.critical("a thread has ended; so does this process, to be replaced", thread=dead.name)
                 os.kill(os.getpid(), signal.SIGTERM)
+                log.critical("a thread has ended; so does this process, to be replaced", thread=dead.name)
                 return

@@ -1,6 +1,9 @@
 """Redis clients: one for state, one for the queue, each with bounded waits everywhere."""
 
 import re
+from contextlib import suppress
+from queue import Empty
+from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -54,6 +57,20 @@ def connect(
         retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3, supported_errors=(redis.ConnectionError,)),
     )
     return redis.Redis(connection_pool=pool)
+
+
+def drop_idle(client: redis.Redis) -> None:
+    """Closes the connections of a client of ours that nobody is using. The pool's own `disconnect` may
+    close one that another thread has just taken, so they are taken first."""
+    idle: list[Any] = []
+    queue = cast(redis.BlockingConnectionPool, client.connection_pool).pool
+    with suppress(Empty):
+        while True:
+            idle.append(queue.get_nowait())
+    for connection in idle:
+        if connection is not None:  # a place that was never used
+            connection.disconnect()
+        queue.put_nowait(connection)
 
 
 def is_transient(error: BaseException) -> bool:

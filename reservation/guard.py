@@ -5,12 +5,12 @@ one thread asks the server several times a second, through the breaker, and requ
 breaker is closed. That also notices an outage while nobody asks for anything.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import redis
 import structlog
 from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError, CircuitBreakerListener, CircuitBreakerState
 
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 #: Time between two questions, and the longest wait for an answer, seconds. A server that hangs is
 #: known to be gone 0.6 s later at the most, and known to be back as soon.
 PROBE_S, PROBE_TIMEOUT_S = 0.2, 0.4
+#: How long an answer counts, seconds. The probe may wait for what has no timeout, a name server for one.
+_FRESH_S = 1.0
 
 
 class Guard:
@@ -34,14 +36,16 @@ class Guard:
         # One failure is enough: the probe's client has tried lost connections again by then.
         self._breaker = CircuitBreaker(fail_max=1, name=name, listeners=[_Log()])
         self._stopping = threading.Event()
+        self._fresh_until = math.inf
 
     @property
     def closed(self) -> bool:
         """Whether requests may go to the server."""
-        return self._breaker.current_state == STATE_CLOSED
+        return self._breaker.current_state == STATE_CLOSED and time.monotonic() < self._fresh_until
 
     def start(self) -> None:
         """Asks from now on, from a thread of its own."""
+        self._fresh_until = time.monotonic() + _FRESH_S
         threading.Thread(target=self._run, name=f"guard-{self._breaker.name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -56,6 +60,7 @@ class Guard:
                 self._breaker.half_open()
             with suppress(CircuitBreakerError):  # the listener has logged what changed
                 self._breaker.call(self._probe)
+                self._fresh_until = time.monotonic() + _FRESH_S
             if self._stopping.wait(PROBE_S):
                 return
 
@@ -82,20 +87,19 @@ class _Log(CircuitBreakerListener):
 
 
 class ServerClock:
-    """A server's clock, as it was when last read.
+    """A server's clock, as it was when last read; it runs on by the host's monotonic one.
 
     Arguments:
-        client: of that server.
+        ask: reads it, epoch ms; raises what a client raises.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+    def __init__(self, ask: Callable[[], float]) -> None:
+        self._ask = ask
         self._ahead_ms: float | None = None
 
     def read(self) -> None:
-        """Reads it (TIME). Raises redis.RedisError."""
-        seconds, micros = self._client.time()
-        self._ahead_ms = seconds * 1e3 + micros / 1e3 - time.monotonic() * 1e3
+        """Reads it. Raises redis.RedisError."""
+        self._ahead_ms = self._ask() - time.monotonic() * 1e3
 
     def in_ms(self, wait_ms: int) -> int:
         """What it will show in so many ms, epoch ms; 0 if it was never read."""

@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -28,6 +29,19 @@ def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _json(value: Any, **_: Any) -> str:
     return orjson.dumps(value, default=repr).decode()
+
+
+class _Output:
+    """Standard output, of which no failure is an error: a disk that is full must not end what logs, nor turn an
+    answer into another."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
 
 
 def configure(settings: Settings, process: str) -> None:
@@ -56,11 +70,11 @@ def configure(settings: Settings, process: str) -> None:
     structlog.configure(
         processors=[*before, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Output())),
         cache_logger_on_first_use=True,
     )
     # What libraries log goes the same way.
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(cast(TextIO, _Output()))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],

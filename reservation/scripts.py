@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from reservation.clients import translated
+from reservation.clients import drop_idle, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
@@ -65,5 +65,5 @@ class Scripts:
         except redis.RedisError as error:
             if isinstance(error, redis.TimeoutError):
                 # The idle connections may be as dead as this one was: let no other call find that out.
-                self.client.connection_pool.disconnect(inuse_connections=False)
+                drop_idle(self.client)
             raise translated(error) from error

@@ -9,7 +9,7 @@ from reservation.events import Events
 from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
 from reservation.jobs import Ledger
-from reservation.scripts import Scripts
+from reservation.scripts import Scripts, source
 from reservation.seats import Policy, Seats
 from reservation.settings import Settings
 
@@ -36,7 +36,8 @@ class Store:
             timeout_s: longest wait for a reply, seconds.
         """
         client = connect(settings.state_url, connections=connections, timeout_s=timeout_s)
-        clock = ServerClock(connect(settings.state_url, connections=1, timeout_s=PROBE_TIMEOUT_S))
+        probe = connect(settings.state_url, connections=1, timeout_s=PROBE_TIMEOUT_S)
+        clock = ServerClock(probe.register_script(source("read_clock")))
         guard = Guard("state", clock.read)
         scripts = Scripts(client, guard)
         seats = Seats(scripts, Policy.of(settings), clock)

@@ -172,7 +172,7 @@ def _on_reservation_error(
     _answer(resp, problem, error.status)
     if isinstance(error, Unavailable):
         resp.set_header("Retry-After", str(error.retry_after_s))
-    if isinstance(error, StateUnavailable) and error.__cause__ is not None:  # else the breaker has logged it
+    if isinstance(error, StateUnavailable) and error.__cause__ is not None:  # else nothing was sent
         log.warning("state unavailable", error=str(error.__cause__))
 
 

@@ -152,8 +152,8 @@ def test_a_restart_is_nothing_but_a_pause(own: Store, server: EmbeddedRedis) -> 
 
 
 def test_a_server_that_is_loading_is_waited_for(own: Store, server: EmbeddedRedis) -> None:
-    """LOADING: it answers, but not what was asked."""
-    event, _ = (own.events.create("Opening night", 10_000) for _ in range(2))
+    """LOADING: it answers, but not what was asked. The breaker is open as long: TIME alone would be answered."""
+    event, *_ = (own.events.create("Opening night", 10_000) for _ in range(3))
     server.stop()
     slow = EmbeddedRedis(server.data_dir, ["--key-load-delay", "150"])
     starting = threading.Thread(target=slow.start, args=[30])
@@ -163,7 +163,11 @@ def test_a_server_that_is_loading_is_waited_for(own: Store, server: EmbeddedRedi
     with pytest.raises(StateUnavailable) as refused:
         own.seats.get(SeatId(event.id, 1))
     assert "loading" in str(refused.value.__cause__).lower()
+    own.guard.start()
+    wait_for(lambda: not own.guard.closed)
     starting.join()
+    wait_for(lambda: own.guard.closed)
+    own.guard.stop()
     assert own.seats.get(SeatId(event.id, 1)).status == "Available"
     raw.close()
     slow.stop()
