@@ -1,7 +1,9 @@
 """The broker: Dramatiq's, over Redis, with a consumer that waits and the server's clock."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -55,6 +57,7 @@ class ReservationBroker(RedisBroker):
         )
         self._url = url
         self._prefetch = prefetch
+        self._batching = threading.local()
         self._clock = ServerClock(self._ask_time)
         self._read_again = 0.0
 
@@ -76,19 +79,35 @@ class ReservationBroker(RedisBroker):
         return f"{self.namespace}:{queue_name}.wake"
 
     def do_enqueue(self, queue_name: str, *args: Any) -> None:
-        self._dispatch("enqueue")(queue_name, *args)
-        self._wake(queue_name)
+        batch: redis.client.Pipeline | None = getattr(self._batching, "pipe", None)
+        self._dispatch("enqueue", batch)(queue_name, *args)
+        self._wake(queue_name, batch)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Sends what this thread enqueues in one go, on leaving. Raises redis.RedisError there; some of it may
+        have been sent then."""
+        with self.client.pipeline(transaction=False) as pipe:
+            self._batching.pipe = pipe
+            try:
+                yield
+            finally:
+                self._batching.pipe = None
+            pipe.execute()
 
     def do_requeue(self, queue_name: str, *ids: str) -> None:
         self._dispatch("requeue")(queue_name, *ids)
         self._wake(queue_name)
 
-    def _wake(self, queue_name: str) -> None:
+    def _wake(self, queue_name: str, batch: "redis.client.Pipeline | None" = None) -> None:
         key = self.wake_key(queue_name)
-        if self.client.lpush(key, 1) > WAKE_TOKENS:
+        if batch is not None:
+            batch.lpush(key, 1)
+            batch.ltrim(key, 0, WAKE_TOKENS - 1)
+        elif self.client.lpush(key, 1) > WAKE_TOKENS:
             self.client.ltrim(key, 0, WAKE_TOKENS - 1)
 
-    def _dispatch(self, command: str) -> Callable[..., Any]:
+    def _dispatch(self, command: str, batch: "redis.client.Pipeline | None" = None) -> Callable[..., Any]:
         # As in RedisBroker, but for the clock: with each host's own, a host whose clock is behind
         # would look dead to the others.
         script = self.scripts["dispatch"]
@@ -107,6 +126,7 @@ class ReservationBroker(RedisBroker):
                     self._max_unpack_size(),
                     *args,
                 ],
+                client=batch,
             )
 
         return dispatch

@@ -1,5 +1,6 @@
 """The queue as the API, the workers and the sweeper use it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
@@ -16,6 +17,7 @@ from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
 from reservation.ids import JobId
+from reservation.jobs import OpenJob
 from reservation.models import JobType
 from reservation.settings import Settings
 from reservation.store import Store
@@ -103,6 +105,16 @@ class Queue:
         ledger, and the sweeper sends it later."""
         actor = self.actors.hold_seat if job_type == "HOLD_SEAT" else self.actors.reserve_seat
         return self._send(actor, str(job_id), request_id)
+
+    def send_jobs(self, jobs: Sequence[OpenJob]) -> bool:
+        """Sends the messages of several jobs in one go. Returns False as `send_job` does: then some may not
+        have been sent."""
+        try:
+            with self.broker.batch():
+                return all(self.send_job(job.job_id, job.task.type, job.task.request_id) for job in jobs)
+        except redis.RedisError as error:
+            log.warning("queue unreachable", jobs=len(jobs), error=str(error))
+            return False
 
     def send_release(self, event_id: str) -> bool:
         """Sends the message that frees an event's due holds. Returns False as `send_job` does."""

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 _JOBS_PER_PAGE = 1_000
 #: A pass sends so many messages again that as many wait in the queue, so that a backlog never feeds itself;
 #: but the least in any case, so that what was lost is not forgotten over a backlog.
-_RESENDS_UP_TO, _RESENDS_AT_LEAST = 1_000, 50
+_RESENDS_UP_TO, _RESENDS_AT_LEAST = 2_000, 50
 #: Time until a job's message is first sent again, ms, and the most that this grows to, doubling.
 _RESEND_MS, _RESEND_MAX_MS = 2_500, 5_000
 #: Events of the slow walk that a pass looks at.
@@ -86,12 +86,15 @@ class Sweeper:
         sent = 0
         first = 0
         while jobs := self._store.jobs.open_jobs(event_id, first, _JOBS_PER_PAGE):
+            lost = []
             for job in jobs:
                 first += 1
                 if load.now >= job.deadline:
                     first -= self._fail(job)  # the next one takes its rank
-                elif self._sending and fleet.workers and sent < budget and self._resend(job, load.now, fleet.lag_ms):
-                    sent += 1
+                elif load.now - job.sent_at >= resend_wait_ms(job.attempts, fleet.lag_ms):
+                    lost.append(job)
+            if self._sending and fleet.workers:
+                sent += self._resend(lost[: budget - sent])
         return sent
 
     def _fail(self, job: OpenJob) -> bool:
@@ -107,14 +110,16 @@ class Sweeper:
             )
         return ended
 
-    def _resend(self, job: OpenJob, now: int, lag_ms: int) -> bool:
-        wait_ms = resend_wait_ms(job.attempts, lag_ms)
-        if now - job.sent_at < wait_ms or not self._store.jobs.claim_resend(job):
-            return False
-        log.info("job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id)
-        if not self._queue.send_job(job.job_id, job.task.type, job.task.request_id):
-            self._sending = False
-        return True
+    def _resend(self, jobs: list[OpenJob]) -> int:
+        """Sends the messages of jobs again, unless another sweeper does; returns of how many."""
+        claimed = self._store.jobs.claim_resends(jobs) if jobs else []
+        for job in claimed:
+            log.info(
+                "job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id
+            )
+        if claimed:
+            self._sending = self._queue.send_jobs(claimed)
+        return len(claimed)
 
     def _walk(self) -> None:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""

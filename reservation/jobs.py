@@ -122,9 +122,11 @@ class Ledger:
                 deadline, sent_at, attempts = map(int, numbers)
                 yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), deadline, sent_at, attempts)
 
-    def claim_resend(self, job: OpenJob) -> bool:
-        """Takes the right to send the job's message once more. Raises StateUnavailable."""
-        return bool(self._scripts.run("claim_resend", [keys.job(job.job_id)], [job.sent_at]))
+    def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:
+        """Takes the right to send jobs' messages once more; returns those of which it got it. Raises
+        StateUnavailable."""
+        claims = self._scripts.run_each("claim_resend", [([keys.job(job.job_id)], [job.sent_at]) for job in jobs])
+        return [job for job, claimed in zip(jobs, claims, strict=True) if claimed]
 
     def mark_active(self, job_id: JobId) -> None:
         """Shows that a worker is busy with the job; decides nothing. Raises StateUnavailable."""

@@ -56,6 +56,18 @@ class Scripts:
         """Runs one operation and returns its reply. Raises StateUnavailable."""
         return self.call(lambda _: self._scripts[name](keys=keys, args=args))
 
+    def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
+        """Runs one operation on each of several keys and arguments, in one go. Raises StateUnavailable."""
+
+        def send(client: redis.Redis) -> list[Any]:
+            with client.pipeline(transaction=False) as pipe:
+                for keys, args in calls:
+                    self._scripts[name](keys=keys, args=args, client=pipe)
+                return pipe.execute()
+
+        replies: list[Any] = self.call(send)
+        return replies
+
     def call(self, command: Callable[[redis.Redis], Any]) -> Any:
         """Sends plain commands and returns the reply. Raises StateUnavailable."""
         if not self._guard.closed:

@@ -421,3 +421,21 @@ def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue:
         sweeper._walked = 0
         costs.append(cost_of_a_pass())
     assert 0 < costs[0] == costs[1]
+
+
+def test_a_batch_is_sent_in_one_go_and_is_its_threads_own(store: Store, queue: Queue, event: Event) -> None:
+    """The sweeper's many; what the listener sends meanwhile does not wait for them."""
+    for number in range(1, 4):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()), send=False)
+    jobs = store.jobs.open_jobs(event.id, 0, 10)
+    with queue.broker.batch():
+        for job in jobs:
+            assert queue.send_job(job.job_id, job.task.type, "")
+        assert queue.depth() == 0
+        other = threading.Thread(target=queue.send_release, args=[event.id])
+        other.start()
+        other.join()
+        assert queue.depth() == 1
+    assert queue.depth() == 4
+    assert queue.send_jobs(jobs)
+    assert queue.depth() == 7

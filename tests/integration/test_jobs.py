@@ -151,8 +151,8 @@ def test_one_of_several_sweepers_sends_a_job_again(store: Store, event: Event, u
     assert seen.task.user == user
     claims = []
     wait_for(lambda: store.events.load(event.id).now > seen.sent_at)
-    claims = [store.jobs.claim_resend(seen) for _ in range(3)]
-    assert claims == [True, False, False]
+    claims = [store.jobs.claim_resends([seen]) for _ in range(3)]
+    assert claims == [[seen], [], []]
     assert store.jobs.open_jobs(event.id, 0, 10)[0].attempts == 2
 
 
