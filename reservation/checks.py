@@ -43,15 +43,8 @@ class Finding(NamedTuple):
 
 
 def report(settings: Settings) -> list[str]:
-    """Logs what weakens a promise; returns what breaks one. A server that does not answer yet is logged too:
-    it may be starting. Raises SettingsError if no server is named."""
-    try:
-        findings = check(settings)
-    except redis.RedisError as error:
-        if not is_transient(error):
-            raise
-        log.warning("the servers could not be checked", error=str(error))
-        return []
+    """Logs what weakens a promise; returns what breaks one. Raises SettingsError if no server is named."""
+    findings = check(settings)
     for finding in findings:
         if not finding.fatal:
             log.warning("check", finding=str(finding))
@@ -59,41 +52,63 @@ def report(settings: Settings) -> list[str]:
 
 
 def check(settings: Settings) -> list[Finding]:
-    """What is wrong with the servers of these settings. Raises redis.RedisError if one does not answer."""
-    findings = _check_server("REDIS_URL" if settings.redis_url else "REDIS_HOST", settings.state_url, _about_state)
-    if settings.broker_url:
-        findings += _check_server("BROKER_URL", settings.broker_url, _about_server)
-    return findings
+    """What is wrong with the servers of these settings, each by itself. Raises SettingsError if none is named."""
+    return [
+        *_check_server("REDIS_URL" if settings.redis_url else "REDIS_HOST", settings.state_url, _about_state),
+        *_check_server("BROKER_URL", settings.queue_url, _about_queue),
+    ]
 
 
 def _check_server(setting: str, url: str, about: About) -> list[Finding]:
     with connect(url, connections=1) as client:
         try:
             return [Finding(setting, *found) for found in about(client, client.info())]
-        except redis.AuthenticationError as error:
-            return [Finding(setting, True, f"lets nobody in with that user and password ({error}); set those it knows")]
-        except redis.ResponseError as error:
-            return [Finding(setting, False, f"does not answer INFO ({error}), so nothing about it can be checked")]
+        except redis.RedisError as error:
+            return [Finding(setting, *_refusal(error))]
 
 
-def _about_server(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """Of the queue's server nothing else counts: it may lose what it has, because the ledger knows every job."""
-    version = str(info["redis_version"])
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
+def _refusal(error: redis.RedisError) -> tuple[bool, str]:
+    """What it means that a server does not answer INFO."""
+    said = str(error)
+    if isinstance(error, redis.AuthenticationError):
+        return True, f"lets nobody in with that user and password ({said}); set those it knows"
+    if is_transient(error):  # it may be starting
+        return False, f"does not answer yet ({said}), and was not checked"
+    if isinstance(error, redis.exceptions.NoPermissionError) or "'INFO'" in said.upper():
+        return False, f"does not answer INFO ({said}), so nothing about it can be checked"
+    if "HELLO" in said:
+        return True, f"is too old ({said}); Redis 6.2 or later, or Valkey, is needed"
+    # Protected mode, a database that it does not have, and whatever else it says to everything.
+    return True, f"refuses us: {said}"
+
+
+def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    version = str(info.get("redis_version", ""))
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers and numbers < OLDEST:
         yield True, f"is version {version}; Redis 6.2 or later, or Valkey, is needed"
-    if info["role"] != "master":
+    if info.get("redis_mode") == "sentinel":
+        yield True, "is a Sentinel, which keeps no data; name the primary that it watches"
+    if info.get("cluster_enabled"):
+        yield True, "is a node of a Redis Cluster, which is not supported yet; name one that stands alone"
+    if info.get("role", "master") != "master":
         yield True, "is a replica, which takes no writes; name its primary"
-    policy = info["maxmemory_policy"]
-    if policy != "noeviction" and info["maxmemory"]:
-        yield True, f"drops seats, holds and jobs when it is full; set maxmemory-policy noeviction, not {policy}"
-    elif policy != "noeviction":
-        yield False, f"would drop seats if it had a maxmemory; set maxmemory-policy noeviction, not {policy}"
+
+
+def _about_queue(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """It may lose what it has: the ledger knows every job."""
+    yield from _about_server(info)
 
 
 def _about_state(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    yield from _about_server(client, info)
+    yield from _about_server(info)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and info.get("maxmemory"):
+        yield True, f"drops seats, holds and jobs when it is full; set maxmemory-policy noeviction, not {policy}"
+    elif policy != "noeviction":
+        yield False, f"would drop seats if it had a maxmemory; set maxmemory-policy noeviction, not {policy}"
     fsync = _config(client, "appendfsync")
-    if not info["aof_enabled"]:
+    if not info.get("aof_enabled"):
         yield False, "forgets what was sold when it restarts; set appendonly yes"
     elif fsync in _LOST:
         text = f"forgets {_LOST[fsync]} when its host fails, and what was sold then can be sold again"

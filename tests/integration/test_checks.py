@@ -49,11 +49,11 @@ def test_what_is_wrong_is_said_with_its_remedy(
     """What breaks a promise refuses the start, what weakens one is a warning."""
     with server(*options) as running:
         settings = make_settings(redis_url=running.url())
-        (finding,) = check(settings)
+        finding = check(settings)[0]
         assert (finding.setting, finding.fatal) == ("REDIS_URL", fatal)
         assert says in finding.text
         assert remedy in finding.text
-        assert report(settings) == ([str(finding)] if fatal else [])
+        assert report(settings) == [str(finding) for finding in check(settings) if finding.fatal]
 
 
 def test_a_password_that_is_wrong_refuses_the_start(make_settings: MakeSettings) -> None:
@@ -61,10 +61,8 @@ def test_a_password_that_is_wrong_refuses_the_start(make_settings: MakeSettings)
     with server() as running, redis.Redis.from_url(running.url()) as admin:
         admin.config_set("requirepass", "secret")
         settings = make_settings(redis_url=running.url())
-        (finding,) = check(settings)
-        assert finding.fatal
-        assert "user and password" in finding.text
-        assert report(settings) == [str(finding)]
+        assert all(finding.fatal and "user and password" in finding.text for finding in check(settings))
+        assert report(settings)
 
 
 @pytest.mark.parametrize("flags", ["Kx", "AKE", "KEx"])
@@ -74,26 +72,60 @@ def test_more_notifications_than_needed_are_fine(make_settings: MakeSettings, fl
         assert check(make_settings(redis_url=running.url())) == []
 
 
-def test_the_queues_server_may_forget_but_not_evict(make_settings: MakeSettings, redis_server: EmbeddedRedis) -> None:
+def test_the_queues_server_may_lose_everything(make_settings: MakeSettings) -> None:
     """The ledger knows every job; a queue that lost some is filled again."""
     with server("--appendonly", "no", "--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as queue:
-        (finding,) = check(make_settings(broker_url=queue.url()))
-    assert (finding.setting, finding.fatal) == ("BROKER_URL", True)
+        assert check(make_settings(broker_url=queue.url())) == []
+
+
+def test_a_queue_that_is_gone_hides_nothing_about_the_state(make_settings: MakeSettings) -> None:
+    """Each server is checked by itself."""
+    with server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as running:
+        state, queue = check(make_settings(redis_url=running.url(), broker_url="unix:///nonexistent/redis.sock"))
+    assert (state.setting, state.fatal) == ("REDIS_URL", True)
+    assert (queue.setting, queue.fatal) == ("BROKER_URL", False)
+    assert "does not answer yet" in queue.text
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--databases", "1"], "DB index is out of range"),
+        (["--cluster-enabled", "yes"], "is a node of a Redis Cluster"),
+    ],
+)
+def test_a_server_that_cannot_hold_the_queue_is_refused(
+    make_settings: MakeSettings, options: list[str], says: str
+) -> None:
+    """Although nobody has named one for it: it is the state's, and its next database."""
+    with server(*options) as running:
+        refused = report(make_settings(redis_url=running.url()))
+    assert any(says in text for text in refused)
+
+
+def test_a_sentinel_is_no_server(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers INFO, but with less."""
+    told = {"redis_version": "7.2.4", "redis_mode": "sentinel"}
+    monkeypatch.setattr(redis.Redis, "info", lambda _: told)
+    assert "is a Sentinel" in check(make_settings())[0].text
 
 
 def test_a_server_that_is_too_old_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its version, which managed servers tell too."""
+    """By its version, which managed servers tell too; before Redis 6 by not knowing HELLO."""
     monkeypatch.setattr("reservation.checks.OLDEST", (99, 0))
-    (finding,) = check(settings)
-    assert finding.fatal
-    assert "6.2 or later" in finding.text
+    assert all(finding.fatal and "6.2 or later" in finding.text for finding in check(settings))
+
+    def refuse(_: redis.Redis) -> None:
+        raise redis.ResponseError("unknown command 'HELLO', with args beginning with: '3'")
+
+    monkeypatch.setattr(redis.Redis, "info", refuse)
+    assert all(finding.fatal and "too old" in finding.text for finding in check(settings))
 
 
 def test_a_server_that_is_not_there_yet_is_no_reason_to_stop(make_settings: MakeSettings) -> None:
     """It may be starting."""
     settings = make_settings(redis_url="unix:///nonexistent/redis.sock")
-    with pytest.raises(redis.ConnectionError):
-        check(settings)
+    assert all("does not answer yet" in finding.text for finding in check(settings))
     assert report(settings) == []
 
 
