@@ -6,6 +6,7 @@ the index missed. Several sweepers may run: what must not happen twice is claime
 
 import sys
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -141,43 +142,19 @@ def run(settings: Settings) -> None:
     stopping = threading.Event()
     store = Store.connect(settings, connections=4)
     queue = Queue.connect(settings, store, connections=4)
-    name = process_id()
-
-    def sweep() -> None:
-        sweeper = Sweeper(store, queue)
-        while True:
-            try:
-                sweeper.sweep()
-            except ReservationError as error:
-                log.warning("sweep broke off", error=str(error.__cause__ or error))
-            except Exception:  # a pass that fails must not end all later ones
-                log.exception("sweep failed")
-            if stopping.wait(settings.sweep_interval):
-                return
-
-    def beat() -> None:
-        # On a thread of its own: a pass over a great many events may take longer than a heartbeat holds.
-        while True:
-            try:
-                store.fleet.beat(keys.SWEEPERS, name)
-            except ReservationError as error:
-                log.warning("no heartbeat", error=str(error.__cause__ or error))
-            except Exception:
-                log.exception("no heartbeat")
-            if stopping.wait(HEARTBEAT_S):
-                return
+    sweeper, name = Sweeper(store, queue), process_id()
 
     def check() -> None:
-        # A server can be replaced, or set otherwise, while all of this runs.
-        while not stopping.wait(_CHECK_S):
-            for text in checks.report(settings):
-                log.critical("check", finding=text)
+        for text in checks.report(settings):
+            log.critical("check", finding=text)
 
     threads = [
         Listener(store, queue, stopping),
-        threading.Thread(target=sweep, name="sweep", daemon=True),
-        threading.Thread(target=beat, name="heartbeat", daemon=True),
-        threading.Thread(target=check, name="checks", daemon=True),
+        _repeating("sweep", sweeper.sweep, settings.sweep_interval, stopping),
+        # On a thread of its own: a pass over a great many events may take longer than a heartbeat holds.
+        _repeating("heartbeat", lambda: store.fleet.beat(keys.SWEEPERS, name), HEARTBEAT_S, stopping),
+        # A server can be replaced, or set otherwise, while all of this runs.
+        _repeating("checks", check, _CHECK_S, stopping),
     ]
     for thread in threads:
         thread.start()
@@ -196,3 +173,20 @@ def run(settings: Settings) -> None:
     log.info("sweeper stopped")
     if watchdog.found:
         sys.exit(1)
+
+
+def _repeating(name: str, work: Callable[[], object], every_s: float, stopping: threading.Event) -> threading.Thread:
+    """A thread that does its work again and again, whatever becomes of it, until it shall stop."""
+
+    def run() -> None:
+        while True:
+            try:
+                work()
+            except ReservationError as error:
+                log.warning(f"{name} broke off", error=str(error.__cause__ or error))
+            except Exception:  # one that fails must not end all later ones
+                log.exception(f"{name} failed")
+            if stopping.wait(every_s):
+                return
+
+    return threading.Thread(target=run, name=name, daemon=True)

@@ -3,7 +3,8 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -234,22 +235,28 @@ def test_a_queue_that_cannot_be_reached_only_delays(
     assert not lost.reachable()
 
 
+@contextmanager
+def listening(store: Store, queue: Queue) -> Iterator[None]:
+    """A listener that has subscribed."""
+    stopping = threading.Event()
+    listener = Listener(store, queue, stopping)
+    listener.start()
+    try:
+        wait_for(lambda: store.client.pubsub_numpat())
+        yield
+    finally:
+        stopping.set()
+        listener.join()
+
+
 def test_an_expiry_is_heard_and_the_seat_freed(
     make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str
 ) -> None:
     """With no sweeper: the notification alone."""
     brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
-    stopping = threading.Event()
-    listener = Listener(store, queue, stopping)
-    listener.start()
-    try:
-        with working(queue):
-            wait_for(lambda: store.client.pubsub_numpat())
-            Buyer(brief, user).hold(SeatId(event.id, 1))
-            wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
-    finally:
-        stopping.set()
-        listener.join()
+    with listening(store, queue), working(queue):
+        Buyer(brief, user).hold(SeatId(event.id, 1))
+        wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
     assert changes(store, event.id)[-1]["cause"] == "expired"
 
 
@@ -258,19 +265,13 @@ def test_a_foreign_key_does_not_end_the_listening(
 ) -> None:
     """Its name matches, and is no text."""
     brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
-    stopping = threading.Event()
-    listener = Listener(store, queue, stopping)
-    listener.start()
-    try:
-        wait_for(lambda: store.client.pubsub_numpat())
+    with listening(store, queue):
         store.client.set(b"seat:\xff:lock", 1, px=1)
         wait_for(lambda: not store.client.pubsub_numpat())
         wait_for(lambda: store.client.pubsub_numpat())
         Buyer(brief, user).hold(SeatId(event.id, 1))
         wait_for(lambda: queue.depth() == 1)
-    finally:
-        stopping.set()
-        listener.join()
+    assert queue.depth() == 1
 
 
 def test_a_missed_expiry_is_swept(
