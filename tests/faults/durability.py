@@ -10,7 +10,9 @@ import re
 import shlex
 import shutil
 import signal
+import time
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 from reservation.embedded import SERVER_VARIABLE, EmbeddedError, EmbeddedRedis, binary
@@ -25,7 +27,7 @@ _WRITES = ("write", "writev", "pwrite64", "pwritev", "pwritev2")
 _STRACE = ("strace", "-D", "-f", "-q", "-y", "-s", "0", "-e", f"trace={','.join(_WRITES + _SYNCS)}")
 # strace(1): `4923  write(9</path>, ""..., 27) = 27` has both. Where another thread's call came in between
 # there are two lines, `4923  write(9</path> <unfinished ...>` and `4923  <... write resumed>, …) = 27`.
-_BEGINS = re.compile(r"(\d+) +(\w+)\(\d+<([^>]*)>").match
+_BEGINS = re.compile(r"(\d+) +(\w+)\(\d+<([^>]*)>(?:, .*?, (\d+))?").match
 _RETURNS = re.compile(r"(\d+) .*\) += (-?\d+)").match
 
 
@@ -40,28 +42,41 @@ def servers() -> dict[str, str]:
     return {Path(wheel).name: wheel, **found}
 
 
-def written_and_synced(trace: str, file: Path) -> tuple[int, int]:
-    """What a trace says of a file: bytes written to it, and how many of them are safe: those whose write
-    had returned when a sync began that returned too.
+class Traced(NamedTuple):
+    """What a trace says of a file, in bytes.
+
+    Attributes:
+        written: whose writes have returned.
+        synced: of these, the safe ones: whose write had returned when a sync began that returned too.
+        pending: of writes that have not returned, and may have been carried out.
+    """
+
+    written: int
+    synced: int
+    pending: int
+
+
+def written_and_synced(trace: str, file: Path) -> Traced:
+    """Reads a trace.
 
     Arguments:
         trace: what strace wrote.
         file: its path as the kernel knows it, without links.
     """
     written = synced = 0
-    calls: dict[str, tuple[str, int]] = {}
+    calls: dict[str, tuple[str, int, int]] = {}
     for line in trace.splitlines():
         if begins := _BEGINS(line):
-            thread, call, path = begins.groups()
-            calls[thread] = (call if path == str(file) else "", written)
+            thread, call, path, length = begins.groups()
+            calls[thread] = (call if path == str(file) else "", written, int(length or 0))
         if returns := _RETURNS(line):
-            call, before = calls.pop(returns[1], ("", 0))
+            call, before, _ = calls.pop(returns[1], ("", 0, 0))
             result = int(returns[2])
             if call in _WRITES and result > 0:
                 written += result
             elif call in _SYNCS and result == 0:
                 synced = max(synced, before)
-    return written, synced
+    return Traced(written, synced, sum(length for call, _, length in calls.values() if call in _WRITES))
 
 
 class SyncedServer(EmbeddedRedis):
@@ -92,12 +107,15 @@ class SyncedServer(EmbeddedRedis):
         with patch.dict(os.environ, {SERVER_VARIABLE: str(launcher)}):
             super().start(timeout_s)
         self._pid = pid_of(self)
-        self._present = self._file.stat().st_size - self._traced()[0]
+        os.kill(self._pid, signal.SIGSTOP)  # others may be writing already
+        size, traced = self._settled()
+        self._present = size - traced.written
+        os.kill(self._pid, signal.SIGCONT)
 
     def synced_bytes(self) -> int:
         """How much of the append-only file is safe from a failure of the host. What it held when the server
         was started counts as safe: the first sync takes it along."""
-        return self._present + self._traced()[1]
+        return self._present + self._traced().synced
 
     def kill(self) -> None:
         """Ends the server with SIGKILL, and waits until it and its trace have ended."""
@@ -109,17 +127,25 @@ class SyncedServer(EmbeddedRedis):
     def kill_and_lose_unsynced(self) -> int:
         """Kills the server, takes from its file what was not safe, and says how many bytes that was."""
         self.kill()
-        size, written = self._file.stat().st_size, self._traced()[0]
-        # One write may have been carried out, and its return not noted, when the server was killed.
-        assert size >= self._present + written
-        assert written or size == self._present, "the server writes in a way that is not traced"
-        os.truncate(self._file, self.synced_bytes())
-        return size - self.synced_bytes()
+        size, traced = self._settled()
+        untold = size - self._present - traced.written
+        assert 0 <= untold <= traced.pending, "the server writes in a way that is not traced"
+        safe = self._present + traced.synced
+        os.truncate(self._file, safe)
+        return size - safe
+
+    def _settled(self) -> tuple[int, Traced]:
+        """The file's size and what the trace says of it, once neither changes: they cannot be read at one moment."""
+        before, now = None, (self._file.stat().st_size, self._traced())
+        while now != before:
+            time.sleep(0.05)
+            before, now = now, (self._file.stat().st_size, self._traced())
+        return now
 
     @property
     def _file(self) -> Path:
         folder = self.data_dir.resolve()
         return next(path for file in _FILES if (path := folder / file).exists())
 
-    def _traced(self) -> tuple[int, int]:
+    def _traced(self) -> Traced:
         return written_and_synced(self._trace.read_text(), self._file)

@@ -172,17 +172,20 @@ _SYNC_BEGINS, _SYNC_RETURNS = "8  fdatasync(9</d/a.incr.aof> <unfinished ...>", 
 @pytest.mark.parametrize(
     ("trace", "expected"),
     [
-        pytest.param([], (0, 0), id="nothing"),
-        pytest.param([_WRITE, _SYNC, _WRITE], (20, 10), id="before and after a sync"),
-        pytest.param([_WRITE, _SYNC.replace("= 0", "= -1 EIO (Input/output error)")], (10, 0), id="sync that failed"),
-        pytest.param([_WRITE, _SYNC.replace("/d/", "/e/")], (10, 0), id="sync of another file"),
-        pytest.param([_WRITE.replace("/d/", "/e/"), _SYNC], (0, 0), id="write to another file"),
-        pytest.param([_WRITE.replace("= 10", "= 4"), _SYNC], (4, 4), id="short write"),
-        pytest.param([_WRITE, _SYNC_BEGINS, _WRITE, _SYNC_RETURNS], (20, 10), id="write while a sync is under way"),
-        pytest.param([_WRITE_BEGINS, _SYNC, _WRITE_RETURNS], (10, 0), id="sync while a write is under way"),
-        pytest.param([_WRITE, _SYNC_BEGINS, _SYNC_RETURNS.replace("0", "?")], (10, 0), id="killed during a sync"),
+        pytest.param([], (0, 0, 0), id="nothing"),
+        pytest.param([_WRITE, _SYNC, _WRITE], (20, 10, 0), id="before and after a sync"),
+        pytest.param(
+            [_WRITE, _SYNC.replace("= 0", "= -1 EIO (Input/output error)")], (10, 0, 0), id="sync that failed"
+        ),
+        pytest.param([_WRITE, _SYNC.replace("/d/", "/e/")], (10, 0, 0), id="sync of another file"),
+        pytest.param([_WRITE.replace("/d/", "/e/"), _SYNC], (0, 0, 0), id="write to another file"),
+        pytest.param([_WRITE.replace("= 10", "= 4"), _SYNC], (4, 4, 0), id="short write"),
+        pytest.param([_WRITE, _SYNC_BEGINS, _WRITE, _SYNC_RETURNS], (20, 10, 0), id="write while a sync is under way"),
+        pytest.param([_WRITE_BEGINS, _SYNC, _WRITE_RETURNS], (10, 0, 0), id="sync while a write is under way"),
+        pytest.param([_WRITE, _SYNC_BEGINS, _SYNC_RETURNS.replace("0", "?")], (10, 0, 0), id="killed during a sync"),
+        pytest.param([_WRITE, _SYNC, _WRITE_BEGINS], (10, 10, 10), id="killed during a write"),
     ],
 )
-def test_what_counts_as_synced(trace: list[str], expected: tuple[int, int]) -> None:
+def test_what_counts_as_synced(trace: list[str], expected: tuple[int, int, int]) -> None:
     """Safe is what had been written when a sync began that succeeded, and nothing else."""
     assert written_and_synced("\n".join(trace), Path("/d/a.incr.aof")) == expected
