@@ -32,6 +32,7 @@ class Fault:
         lasts_s: for how long, seconds, at least and at most.
         inject: breaks it, and mends it.
         restarts_state: whether the server of the seats ends: what it had answered has to be there again.
+        hides_state: whether nobody reaches that server meanwhile.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Fault:
     lasts_s: tuple[float, float]
     inject: Injection
     restarts_state: bool = False
+    hides_state: bool = False
 
 
 def _killed(role: Literal["api", "worker", "sweeper"]) -> Injection:
@@ -142,23 +144,33 @@ def _of_server(target: Literal["state", "broker"], name: str) -> list[Fault]:
     def lose_silently(proxy: Proxy, choices: Random) -> None:
         proxy.drop_reply(choices.randint(1, 8), silently=True)
 
-    def network(what: str, lasts_s: tuple[float, float], do: Callable[[Proxy, Random], object], counter: str) -> Fault:
-        return Fault(f"{name}: {what}", target, lasts_s, _network(target, do, counter))
+    def network(
+        what: str,
+        lasts_s: tuple[float, float],
+        do: Callable[[Proxy, Random], object],
+        counter: str,
+        *,
+        hides_state: bool = False,
+    ) -> Fault:
+        return Fault(f"{name}: {what}", target, lasts_s, _network(target, do, counter), hides_state=hides_state)
 
+    state = target == "state"
     return [
-        Fault(f"{name}: killed, restarted", target, (0.2, 1.5), _server_killed(target), target == "state"),
-        Fault(f"{name}: hangs", target, (1.0, 4.0), _server_hangs(target)),
+        Fault(f"{name}: killed, restarted", target, (0.2, 1.5), _server_killed(target), state, state),
+        Fault(f"{name}: hangs", target, (1.0, 4.0), _server_hangs(target), hides_state=state),
         network("slow", (1.0, 3.0), slow, "bytes_delayed"),
         network("connections cut", (0.1, 0.5), lambda proxy, _: proxy.cut(), "connections_cut"),
-        network("connections refused", (0.5, 3.0), lambda proxy, _: proxy.refuse(), "connections_refused"),
+        network(
+            "connections refused", (0.5, 3.0), lambda proxy, _: proxy.refuse(), "connections_refused", hides_state=state
+        ),
         network("replies lost, connection cut", (0.3, 0.8), lose, "replies_dropped"),
         network("replies lost in silence", (0.5, 2.5), lose_silently, "replies_dropped"),
-        network("a black hole", (1.0, 4.0), lambda proxy, _: proxy.black_hole(), "bytes_swallowed"),
+        network("a black hole", (1.0, 4.0), lambda proxy, _: proxy.black_hole(), "bytes_swallowed", hides_state=state),
     ]
 
 
 #: The one that needs strace.
-HOST_FAILED = Fault("state: host fails, unsynced tail lost", "state", (0.2, 1.0), _host_failed, True)
+HOST_FAILED = Fault("state: host fails, unsynced tail lost", "state", (0.2, 1.0), _host_failed, True, True)
 FAULTS = {
     fault.name: fault
     for fault in (

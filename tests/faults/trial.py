@@ -42,7 +42,7 @@ class Outcome:
         violations: broken promises.
         served_after_ms: from the last heal until a client saw the success of a job that ended after it.
         ended_after_ms: from the last heal until the last job that had been accepted before was seen ended.
-        outages: from when until when something was broken that the state depends on, epoch ms.
+        outages: from when until when nobody could reach the state, epoch ms.
         refused_ms: how long each 503 took that was asked for when such an outage had lasted for a second.
     """
 
@@ -109,7 +109,7 @@ def _strike(stack: Stack, strikes: Sequence[Strike], record: Record, outcome: Ou
             with strike.fault.inject(stack, Random(strike.seed)) as hits:  # noqa: S311 - guesses nobody's secret
                 began_ms = now_ms()
                 time.sleep(strike.lasts_s)
-                if strike.fault.target == "state":
+                if strike.fault.hides_state:
                     outcome.outages.append((began_ms, now_ms()))
             outcome.hits[strike.fault.name] += bool(hits())
             if strike.fault.restarts_state:
