@@ -114,9 +114,9 @@ class Heartbeat(Middleware):
                 self._store.fleet.beat(keys.WORKERS, self._id, lag_ms)
                 self._show_active()
             except ReservationError as error:
-                log.warning("no heartbeat", error=str(error.__cause__ or error))
+                log.warning("heartbeat broke off", error=str(error.__cause__ or error))
             except Exception:
-                log.exception("no heartbeat")
+                log.exception("heartbeat failed")
             if self._stopping.wait(HEARTBEAT_S):
                 return
 

@@ -181,7 +181,7 @@ def test_redis_loss_crashes_the_server(service: Service, mortal_redis: EmbeddedR
     assert "retry-after" in lost.headers
     assert service.http.get("/health/live").status_code == 200
     logs = [service.folder / "logs" / name for name in ("worker.log", "sweeper.log")]
-    wait_for(lambda: all("no heartbeat" in log.read_text() for log in logs))
+    wait_for(lambda: all("heartbeat broke off" in log.read_text() for log in logs))
     mortal_redis.start()
     wait_for(lambda: service.http.get(f"/seats/list/{event}").status_code == 200)
     assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
