@@ -110,7 +110,7 @@ class Model:
         self.seats = {SeatId(event_id, number): SeatEntry() for number in range(1, seats + 1)}
         self.jobs: dict[JobId, JobEntry] = {}
         self.changes: list[dict[str, str]] = []
-        self.calls: dict[SeatId, tuple[str, int]] = {}
+        self.calls: dict[str, int] = {}
         self.lists: dict[str, list[str]] = {}
 
     # What is so now
@@ -234,24 +234,24 @@ class Model:
         return self._end(job, code)
 
     def refresh(self, seat_id: SeatId, user: str, request_id: str) -> Seat:
-        if (again := self.calls.get(seat_id)) and again[0] == request_id:
-            return self._on_hold(seat_id, user, again[1])
+        if request_id in self.calls:
+            return self._on_hold(seat_id, user, self.calls[request_id])
         self._check_own(seat_id, user, request_id)
         expires_at = self.now + self.policy.hold_ms
         self.seats[seat_id] = replace(self.seats[seat_id], expires_at=expires_at)
         self._record(seat_id, "refreshed", user, "", request_id)
-        self.calls[seat_id] = request_id, expires_at
+        self.calls[request_id] = expires_at
         return self._on_hold(seat_id, user, expires_at)
 
     def release(self, seat_id: SeatId, user: str, request_id: str) -> None:
-        if (again := self.calls.get(seat_id)) and again[0] == request_id:
+        if request_id in self.calls:
             return
         try:
             self._check_own(seat_id, user, request_id)
         except NotOnHold:
             return
         self._free(seat_id, "released", user, "", request_id)
-        self.calls[seat_id] = request_id, 0
+        self.calls[request_id] = 0
 
     def release_due(self) -> int:
         due = self.due()
@@ -293,13 +293,14 @@ class Model:
         if (job := self.jobs.get(job_id)) and job.status == "waiting":
             job.status = "active"
 
-    def claim_resend(self, seen: OpenJob) -> bool:
-        job = self.jobs[seen.job_id]
-        if job.code is not None or job.sent != seen.sent_at:
-            return False
-        job.sent = self.now
-        job.attempts += 1
-        return True
+    def claim_resends(self, seen: list[OpenJob]) -> list[OpenJob]:
+        claimed = []
+        for look in seen:
+            job = self.jobs[look.job_id]
+            if job.code is None and job.sent == look.sent_at:
+                job.sent, job.attempts = self.now, job.attempts + 1
+                claimed.append(look)
+        return claimed
 
     def load(self, _event_id: str) -> EventLoad:
         holds = sum(seat.status == "On hold" for seat in self.seats.values())
