@@ -1,4 +1,4 @@
-"""Redis clients: one for state, one for the queue, each with bounded waits everywhere."""
+"""Redis clients: one for state, one for the queue. Every wait is bounded, but for the lookup of a host's name."""
 
 import re
 from contextlib import suppress

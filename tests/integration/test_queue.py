@@ -1,0 +1,74 @@
+"""The queue as the API meets it: full, read-only, broken or gone, it keeps no job from being accepted."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from actors.jobs import QUEUE
+from actors.queue import Queue
+from reservation.embedded import EmbeddedRedis
+from reservation.errors import QueueFull
+from reservation.ids import JobId
+from reservation.models import Event
+from reservation.settings import Settings
+from reservation.store import Store
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedRedis]:
+    """The queue's own."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as running:
+        yield running
+
+
+@pytest.fixture
+def short(server: EmbeddedRedis, make_settings: Callable[..., Settings], store: Store) -> Iterator[Queue]:
+    """A queue in which one message may wait."""
+    queue = Queue.connect(make_settings(broker_url=server.url(), max_queued_messages=1), store, connections=2)
+    yield queue
+    queue.broker.client.connection_pool.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("fault", "cure"),
+    [("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"), ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE")],
+)
+def test_a_queue_that_takes_no_messages_is_shown_as_down(short: Queue, fault: str, cure: str) -> None:
+    """Although it answers: what is accepted waits for the sweeper."""
+    assert short.reachable()
+    short.broker.client.execute_command(fault)
+    assert not short.reachable()
+    short.broker.client.execute_command(cure)
+    assert short.reachable()
+
+
+def test_whatever_the_queue_refuses_a_job_stays_accepted(short: Queue, event: Event) -> None:
+    """Also what does not pass by itself: an error here would be told of a job that is in the ledger."""
+    short.broker.client.set(f"dramatiq:{QUEUE}", "not a list")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        short.broker.client.rpush(f"dramatiq:{QUEUE}", 1)
+    assert not short.send_job(JobId.new(event.id), "HOLD_SEAT", "")
+
+
+def test_a_queue_that_is_gone_is_not_full(short: Queue, server: EmbeddedRedis, event: Event) -> None:
+    """Nobody knows how long it is, and the ledger takes the job."""
+    short.send_job(JobId.new(event.id), "HOLD_SEAT", "")
+    short.backlog.count()
+    with pytest.raises(QueueFull):
+        short.backlog.check()
+    server.stop()
+    with pytest.raises(redis.ConnectionError):
+        short.backlog.count()
+    short.backlog.check()
+
+
+def test_a_step_of_the_hosts_clock_does_not_move_the_queues(short: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on by the monotonic one; a step read as lag delayed lost jobs by half a minute."""
+    before = short.broker.now_ms()
+    real = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: real + 60_000_000_000)
+    assert short.broker.now_ms() - before < 5_000
