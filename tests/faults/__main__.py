@@ -17,6 +17,7 @@ from random import Random
 import click
 from rich.box import MARKDOWN
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.faults.nemesis import FAULTS, HOST_FAILED, Fault, Strike, schedule
@@ -58,10 +59,7 @@ def table(only: tuple[str, ...], seed: int) -> None:
     rows.box = MARKDOWN
     rows.add_column("503s after 1 s: p50 / max")
     with _stack() as stack:
-        faults = [fault for name, fault in FAULTS.items() if not only or name in only]
-        if not stack.traced:
-            faults.remove(HOST_FAILED)
-        for fault in faults:
+        for fault in [fault for fault in _possible(stack) if not only or fault.name in only]:
             console.print(f"[dim]{fault.name} …")
             outcome = run(stack, _alone(fault, seed), seed)
             failed |= _report(outcome, seed) or outcome.hits[fault.name] < _STRIKES
@@ -78,6 +76,10 @@ def table(only: tuple[str, ...], seed: int) -> None:
     console.print(rows)
     console.print(f"seed {seed}, {time.monotonic() - began:.0f} s")
     sys.exit(failed)
+
+
+def _possible(stack: Stack) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if stack.traced or fault is not HOST_FAILED]
 
 
 def _alone(fault: Fault, seed: int) -> list[Strike]:
@@ -111,7 +113,7 @@ def soak(seconds: float, seed: int | None) -> None:
     hits: Counter[str] = Counter()
     outcomes: list[Outcome] = []
     with _stack() as stack:
-        faults = [fault for fault in FAULTS.values() if stack.traced or fault is not HOST_FAILED]
+        faults = _possible(stack)
         until, began = time.monotonic() + seconds, time.monotonic()
         while (left := until - time.monotonic()) > 0:
             number = len(outcomes)
@@ -155,7 +157,7 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
 def _report(outcome: Outcome, seed: int) -> bool:
     """Prints what was broken, and keeps the history; returns whether anything was."""
     for violation in outcome.violations:
-        console.print(f"[red]promise {violation.promise}: {violation.text}", markup=True, highlight=False)
+        console.print(f"[red]promise {violation.promise}: {escape(violation.text)}", highlight=False)
     if outcome.violations and outcome.record is not None:
         path = Path(tempfile.gettempdir()) / f"reservation-history-{seed}.jsonl"
         outcome.record.history.save(path)

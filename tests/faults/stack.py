@@ -27,11 +27,10 @@ class Stack:
 
     Arguments:
         folder: where data and logs go.
-        sweep_interval: seconds between two passes of a sweeper.
 
     Attributes:
-        state: its servers. The state's is watched as it writes, where strace is installed.
-        state_proxy: between the service and each of them.
+        state, broker: its servers. The state's is watched as it writes, where strace is installed (`traced`).
+        state_proxy, broker_proxy: between the service and each of them.
         store: on the state, past the proxy.
     """
 
