@@ -165,6 +165,9 @@ def test_a_server_that_is_loading_is_waited_for(own: Store, server: EmbeddedRedi
     assert "loading" in str(refused.value.__cause__).lower()
     own.guard.start()
     wait_for(lambda: not own.guard.closed)
+    while starting.is_alive():
+        closed = own.guard.closed
+        assert not (closed and "LOADING" in _said(raw)), "it was still loading when the breaker was closed"
     starting.join()
     wait_for(lambda: own.guard.closed)
     own.guard.stop()
