@@ -34,6 +34,9 @@ SERVER_VARIABLE = "RESERVATION_REDIS_SERVER"
 _SOCKET_PATH_LIMIT = 100
 #: Exit status of a keeper whose folder another server is using.
 _IN_USE = 3
+#: Options of a server that has on disk what it answered (docs/decisions/0007-durability.md), and of one that
+#: has nothing there (docs/decisions/0008-queue-server.md).
+_DURABLE, _NOT_DURABLE = ("--appendonly", "yes", "--appendfsync", "always"), ("--appendonly", "no")
 #: How long a folder's former server may take to stop, seconds.
 _LOCK_S = 3.0
 
@@ -88,13 +91,15 @@ def url(data_dir: Path, database: int = 0) -> str:
     return f"unix://{quote(str(socket_path(data_dir)))}?db={database}"
 
 
-def keeper_command(data_dir: Path, options: Sequence[str] = ()) -> list[str]:
+def keeper_command(data_dir: Path, options: Sequence[str] = (), *, durable: bool = True) -> list[str]:
     """The command that runs the server of this folder until told to stop.
 
     Arguments:
         options: more of the server's, as on its command line.
+        durable: whether its data outlasts it.
     """
-    return [sys.executable, "-m", "reservation.embedded", str(data_dir), *options]
+    chosen = _DURABLE if durable else _NOT_DURABLE
+    return [sys.executable, "-m", "reservation.embedded", str(data_dir), *chosen, *options]
 
 
 class EmbeddedRedis:
@@ -103,11 +108,12 @@ class EmbeddedRedis:
     Arguments:
         data_dir: where its data is; one server at a time may use it.
         options: more of the server's, as on its command line.
+        durable: whether its data outlasts it.
     """
 
-    def __init__(self, data_dir: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, data_dir: Path, options: Sequence[str] = (), *, durable: bool = True) -> None:
         self.data_dir = data_dir
-        self._command = keeper_command(data_dir, options)
+        self._command = keeper_command(data_dir, options, durable=durable)
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def url(self, database: int = 0) -> str:
@@ -125,7 +131,7 @@ class EmbeddedRedis:
             raise
 
     def stop(self) -> None:
-        """Stops the server as it would be in a shutdown: what it was told is on disk."""
+        """Stops the server as it would be in a shutdown: what a durable one was told is on disk."""
         if self._keeper is not None:
             self._keeper.terminate()
             self._keeper.communicate()
@@ -213,7 +219,6 @@ def main(data_dir: Path, options: Sequence[str]) -> int:
         binary(),
         *("--port", "0", "--unixsocket", str(socket_path(data_dir)), "--unixsocketperm", "700"),
         *("--dir", str(data_dir.resolve()), "--save", "", "--daemonize", "no"),
-        *("--appendonly", "yes", "--appendfsync", "always"),  # docs/decisions/0007-durability.md
         *("--notify-keyspace-events", "Kx", "--maxmemory-policy", "noeviction", *options),
     ]
     started: list[subprocess.Popen[bytes]] = []

@@ -45,7 +45,13 @@ def run(settings: Settings) -> None:
     supervisor = Supervisor(max(settings.worker_shutdown_timeout, DRAIN_S))
     try:
         if settings.embedded:
-            settings = _start_redis(settings, supervisor, stop)
+            # A message only wakes a worker; it need not wait for the state's disk.
+            # docs/decisions/0008-queue-server.md
+            servers = {
+                "redis_url": _start_server("redis", settings, supervisor, stop),
+                "broker_url": _start_server("queue", settings, supervisor, stop, durable=False),
+            }
+            settings = settings.model_copy(update=servers)
         else:
             _check_redis(settings)
         children = _children(settings, listener.fileno())
@@ -61,11 +67,14 @@ def run(settings: Settings) -> None:
     click.echo("stopped")
 
 
-def _start_redis(settings: Settings, supervisor: Supervisor, stop: signals.Flag) -> Settings:
-    data_dir = settings.var_dir / "redis"
-    log_file = settings.log_dir / "redis.log"
+def _start_server(
+    name: str, settings: Settings, supervisor: Supervisor, stop: signals.Flag, *, durable: bool = True
+) -> str:
+    """Starts an embedded Redis, which has a folder and a log of its name; returns its URL."""
+    data_dir = settings.var_dir / name
+    log_file = settings.log_dir / f"{name}.log"
     logged = log_file.stat().st_size if log_file.exists() else 0
-    child = Child("redis", embedded.keeper_command(data_dir), log_file)
+    child = Child(name, embedded.keeper_command(data_dir, durable=durable), log_file)
     supervisor.start(child)
     if child.process is None:
         raise AssertionError("a child that was started has a process")
@@ -76,8 +85,8 @@ def _start_redis(settings: Settings, supervisor: Supervisor, stop: signals.Flag)
             f"VAR_DIR: another service is using {settings.var_dir}/; stop it, or set PORT, VAR_DIR and LOG_DIR"
         ) from None
     except EmbeddedError as error:
-        raise StartError(f"{error}\n{_tail(log_file, logged)}") from None
-    return settings.model_copy(update={"redis_url": embedded.url(data_dir), "broker_url": embedded.url(data_dir, 1)})
+        raise StartError(f"{name}: {error}\n{_tail(log_file, logged)}") from None
+    return embedded.url(data_dir)
 
 
 def _check_redis(settings: Settings) -> None:

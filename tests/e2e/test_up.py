@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
+import redis
 
+from reservation import embedded
 from reservation.embedded import EmbeddedRedis
 from tests.conftest import wait_for
 from tests.e2e.conftest import Process, Service, free_port, gone
@@ -23,8 +26,8 @@ def test_nothing_is_left_behind(make_service: Make, how: signal.Signals) -> None
     """By Ctrl-C, SIGTERM, and SIGKILL of the parent, which can then do nothing about it."""
     service = make_service()
     family = service.process.family()
-    assert any("redis-server" in name or "valkey-server" in name for name in family.values()), family
-    assert len(family) >= 5
+    assert sum("redis-server" in name or "valkey-server" in name for name in family.values()) == 2, family
+    assert len(family) >= 7
     status = service.process.stop(how)
     wait_for(lambda: gone(list(family)), 20)
     if how != signal.SIGKILL:
@@ -44,15 +47,80 @@ def test_what_was_sold_is_there_after_a_restart(make_service: Make) -> None:
     assert again.http.get(f"/seats/list/{event}").json()["total"] == 9
 
 
-@pytest.mark.parametrize("part", [" worker", " api", " sweeper", " reservation.embedded", "-server"])
+def test_the_queue_has_a_server_of_its_own(make_service: Make) -> None:
+    """One that waits for no disk: it has nothing on it, while the state's has all that it answered."""
+    service = make_service()
+    event = service.create(10)
+    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    state, queue = service.folder / "var" / "redis", service.folder / "var" / "queue"
+    assert _told(state) == {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction"}
+    assert _told(queue).items() >= {"appendonly": "no", "save": "", "maxmemory-policy": "noeviction"}.items()
+    with redis.Redis.from_url(embedded.url(state)) as seats, redis.Redis.from_url(embedded.url(queue)) as messages:
+        assert seats.info("server")["process_id"] != messages.info("server")["process_id"]
+        assert set(seats.info("keyspace")) == {"db0"}
+        assert not seats.keys("dramatiq:*")
+        assert messages.exists("dramatiq:__heartbeats__")
+    service.close()
+    assert {path.name for path in queue.iterdir()} <= {"lock", "redis.sock"}
+
+
+def _told(data_dir: Path) -> dict[str, str]:
+    """How the server of a folder is set."""
+    names = ("appendonly", "appendfsync", "save", "maxmemory-policy")
+    with redis.Redis.from_url(embedded.url(data_dir), decode_responses=True) as client:
+        return {name: client.config_get(name)[name] for name in names}
+
+
+def _part(service: Service, name: str) -> int:
+    """The pid of a part, by what is in its command line."""
+    return next(pid for pid, line in service.process.family().items() if name in line)
+
+
+def _hold_all(service: Service, seats: int) -> list[httpx.Response]:
+    """The accepted holds of so many seats of a new event, each by another user."""
+    event = service.create(seats)
+    return [service.post("hold", f"{event}-{number}", str(uuid4())) for number in range(1, seats + 1)]
+
+
+def test_accepted_jobs_outlive_a_restart(make_service: Make) -> None:
+    """The queue is empty after it; what nobody had carried out is sent again, and ends."""
+    service = make_service(WORKER_PROCESSES="1")
+    worker = _part(service, " worker")
+    os.kill(worker, signal.SIGSTOP)
+    accepted = _hold_all(service, 20)
+    os.kill(worker, signal.SIGKILL)  # at work, it would give back what it has, and keep the stop waiting
+    service.close()
+    assert "restarted" not in service.process.output, "somebody could have carried them out"
+    again = make_service(WORKER_PROCESSES="1")
+    assert all(again.result(job)["result"]["success"] for job in accepted)
+
+
+def test_accepted_jobs_outlive_the_queues_server(make_service: Make) -> None:
+    """It is killed with all their messages in it, and comes back without any."""
+    service = make_service(WORKER_PROCESSES="1")
+    worker = _part(service, " worker")
+    os.kill(worker, signal.SIGSTOP)
+    accepted = _hold_all(service, 20)
+    os.kill(_part(service, "queue/redis.sock"), signal.SIGKILL)
+    service.process.wait_for_line("restarted")
+    os.kill(worker, signal.SIGCONT)
+    assert all(service.result(job)["result"]["success"] for job in accepted)
+
+
+_PARTS = [
+    *(" worker", " api", " sweeper"),
+    *(" reservation.embedded var/redis", "redis/redis.sock", " reservation.embedded var/queue", "queue/redis.sock"),
+]
+
+
+@pytest.mark.parametrize("part", _PARTS)
 def test_a_part_that_is_killed_comes_back(make_service: Make, part: str) -> None:
-    """Jobs are carried out again, and what was sold is sold: of Redis, the server itself or its keeper."""
+    """Jobs are carried out again, and what was sold is sold: of each Redis, the server itself or its keeper."""
     service = make_service(WORKER_PROCESSES="1")
     event, owner = service.create(10), str(uuid4())
     assert service.result(service.post("hold", f"{event}-2", owner))["result"]["success"]
     assert service.result(service.post("reserve", f"{event}-2", owner))["result"]["success"]
-    victim = next(pid for pid, name in service.process.family().items() if part in name)
-    os.kill(victim, signal.SIGKILL)
+    os.kill(_part(service, part), signal.SIGKILL)
     service.process.wait_for_line("restarted")
     wait_for(lambda: _is_ready(service), 20)
     service.http.close()
@@ -62,8 +130,6 @@ def test_a_part_that_is_killed_comes_back(make_service: Make, part: str) -> None
 
 
 def _is_ready(service: Service) -> bool:
-    import httpx
-
     try:
         return bool(httpx.get(f"{service.http.base_url}/health/ready", timeout=2).json()["status"] == "ready")
     except (httpx.HTTPError, ValueError):
@@ -187,8 +253,7 @@ def test_a_stopping_worker_gives_its_jobs_back(redis_server: EmbeddedRedis, make
     service = make_service(REDIS_URL=redis_server.url(), WORKER_PROCESSES="2")
     event = service.create(300)
     queued = [service.post("hold", f"{event}-{n}", str(uuid4())) for n in range(1, 301)]
-    victim = next(pid for pid, name in service.process.family().items() if " worker" in name)
-    os.kill(victim, signal.SIGTERM)
+    os.kill(_part(service, " worker"), signal.SIGTERM)
     began = time.monotonic()
     assert all(service.result(q)["result"]["success"] for q in queued)
     assert time.monotonic() - began < 8
