@@ -55,7 +55,8 @@ def check(settings: Settings) -> list[Finding]:
     """What is wrong with the servers of these settings, each by itself. Raises SettingsError if none is named."""
     return [
         *_check_server("REDIS_URL" if settings.redis_url else "REDIS_HOST", settings.state_url, _about_state),
-        *_check_server("BROKER_URL", settings.queue_url, _about_queue),
+        # About a server that it shares with the state, the state has said the rest.
+        *_check_server("BROKER_URL", settings.queue_url, _about_queue if settings.broker_url else _about_any),
     ]
 
 
@@ -82,7 +83,7 @@ def _refusal(error: redis.RedisError) -> tuple[bool, str]:
     return True, f"refuses us: {said}"
 
 
-def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+def _about_any(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     version = str(info.get("redis_version", ""))
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if numbers and numbers < OLDEST:
@@ -95,14 +96,17 @@ def _about_server(info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
         yield True, "is a replica, which takes no writes; name its primary"
 
 
-def _about_queue(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """It may lose what it has: the ledger knows every job."""
-    yield from _about_server(info)
+def _about_queue(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """It need keep nothing on disk: the ledger knows every job."""
+    yield from _about_any(client, info)
+    if (policy := _policy(info)) != "noeviction":
+        text = "drops messages when it reaches its maxmemory, and their jobs wait until they are sent again"
+        yield False, f"{text}; set maxmemory-policy noeviction, not {policy}"
 
 
 def _about_state(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    yield from _about_server(info)
-    policy = info.get("maxmemory_policy", "noeviction")
+    yield from _about_any(client, info)
+    policy = _policy(info)
     if policy != "noeviction" and info.get("maxmemory"):
         yield True, f"drops seats, holds and jobs when it is full; set maxmemory-policy noeviction, not {policy}"
     elif policy != "noeviction":
@@ -119,6 +123,10 @@ def _about_state(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple
         yield False, f"{text}; set notify-keyspace-events Kx, not {flags!r}"
     if fsync is None or flags is None:  # managed servers do that
         yield False, "refuses CONFIG GET; see to it that it has appendfsync always and notify-keyspace-events Kx"
+
+
+def _policy(info: Mapping[str, Any]) -> str:
+    return str(info.get("maxmemory_policy", "noeviction"))
 
 
 def _config(client: redis.Redis, name: str) -> str | None:

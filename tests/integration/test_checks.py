@@ -16,8 +16,11 @@ MakeSettings = Callable[..., Settings]
 
 
 @contextmanager
-def server(*options: str) -> Iterator[EmbeddedRedis]:
-    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder), options) as running:
+def server(*options: str, durable: bool = True) -> Iterator[EmbeddedRedis]:
+    with (
+        tempfile.TemporaryDirectory(prefix="reservation-") as folder,
+        EmbeddedRedis(Path(folder), options, durable=durable) as running,
+    ):
         yield running
 
 
@@ -72,10 +75,27 @@ def test_more_notifications_than_needed_are_fine(make_settings: MakeSettings, fl
         assert check(make_settings(redis_url=running.url())) == []
 
 
-def test_the_queues_server_may_lose_everything(make_settings: MakeSettings) -> None:
-    """The ledger knows every job; a queue that lost some is filled again."""
-    with server("--appendonly", "no", "--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as queue:
+def test_the_queues_server_need_not_be_durable(make_settings: MakeSettings) -> None:
+    """The ledger knows every job; a queue that is empty after a restart is filled again."""
+    with server("--notify-keyspace-events", "", durable=False) as queue:
         assert check(make_settings(broker_url=queue.url())) == []
+
+
+def test_a_queues_server_that_evicts_is_warned_of(make_settings: MakeSettings) -> None:
+    """It only delays: no seat is lost with a message."""
+    with server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as queue:
+        settings = make_settings(broker_url=queue.url())
+        (finding,) = check(settings)
+        assert (finding.setting, finding.fatal) == ("BROKER_URL", False)
+        assert "drops messages" in finding.text
+        assert "set maxmemory-policy noeviction, not allkeys-lru" in finding.text
+        assert report(settings) == []
+
+
+def test_a_server_that_state_and_queue_share_is_no_fault(make_settings: MakeSettings) -> None:
+    """One of its own would only be faster. What is wrong with the shared one is said once."""
+    with server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as shared:
+        assert [finding.setting for finding in check(make_settings(redis_url=shared.url()))] == ["REDIS_URL"]
 
 
 def test_a_queue_that_is_gone_hides_nothing_about_the_state(make_settings: MakeSettings) -> None:
