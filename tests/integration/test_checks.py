@@ -1,18 +1,23 @@
 """What is said of a server that is not as it should be, on servers that are not."""
 
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
+import yaml
 
 from reservation.checks import Finding, check, report
 from reservation.embedded import EmbeddedRedis
 from reservation.settings import Settings
 
 MakeSettings = Callable[..., Settings]
+
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 
 
 @contextmanager
@@ -79,6 +84,22 @@ def test_the_queues_server_need_not_be_durable(make_settings: MakeSettings) -> N
     """The ledger knows every job; a queue that is empty after a restart is filled again."""
     with server("--notify-keyspace-events", "", durable=False) as queue:
         assert check(make_settings(broker_url=queue.url())) == []
+
+
+def test_the_servers_of_compose_are_as_they_should_be(make_settings: MakeSettings) -> None:
+    """Their options, on servers that are the opposite without them: nothing is found, and only the queue's has
+    nothing on disk. The service waits for both."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    _, *of_state = shlex.split(services["redis"]["command"])
+    _, *of_queue = services["queue"]["command"]
+    with server(*of_state, durable=False) as state, server("--save", "60 1", *of_queue) as queue:
+        assert check(make_settings(redis_url=state.url(), broker_url=queue.url())) == []
+        with redis.Redis.from_url(queue.url(), decode_responses=True) as client:
+            assert client.config_get("appendonly", "save") == {"appendonly": "no", "save": ""}
+    for service in (services[name] for name in ("api", "worker", "sweeper")):
+        urls = [service["environment"][name] for name in ("REDIS_URL", "BROKER_URL")]
+        assert [urlsplit(url).hostname for url in urls] == ["redis", "queue"]
+        assert set(service["depends_on"]) == {"redis", "queue"}
 
 
 def test_a_queues_server_that_evicts_is_warned_of(make_settings: MakeSettings) -> None:
