@@ -35,7 +35,7 @@ def api() -> Iterator[Api]:
     with (
         tempfile.TemporaryDirectory(prefix="reservation-") as folder,
         EmbeddedRedis(Path(folder, "s")) as state,
-        EmbeddedRedis(Path(folder, "q")) as broker,
+        EmbeddedRedis(Path(folder, "q"), durable=False) as broker,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http,
     ):
         environment = {"PORT": str(port), "REDIS_URL": state.url(), "BROKER_URL": broker.url()}

@@ -41,7 +41,7 @@ class Stack:
         self.state: EmbeddedRedis = (
             SyncedServer(folder / "s", next(iter(servers().values()))) if self.traced else EmbeddedRedis(folder / "s")
         )
-        self.broker = EmbeddedRedis(folder / "q")
+        self.broker = EmbeddedRedis(folder / "q", durable=False)
         self.state_proxy = Proxy(folder / "s" / "redis.sock")
         self.broker_proxy = Proxy(folder / "q" / "redis.sock")
 
