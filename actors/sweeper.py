@@ -17,6 +17,7 @@ from actors.watchdog import Watchdog
 from reservation import checks, keys, lifeline, signals
 from reservation.codes import Code
 from reservation.errors import ReservationError
+from reservation.events import EventLoad
 from reservation.fleet import HEARTBEAT_S, Load
 from reservation.jobs import OpenJob
 from reservation.settings import Settings
@@ -24,6 +25,8 @@ from reservation.store import Store
 
 log = structlog.get_logger()
 
+#: Active events that are looked at in one go.
+_EVENTS_PER_LOOK = 100
 #: Open jobs that are read at a time.
 _JOBS_PER_PAGE = 1_000
 #: A pass sends so many messages again that as many wait in the queue, so that a backlog never feeds itself;
@@ -71,17 +74,18 @@ class Sweeper:
         waiting = self._queue.waiting()
         self._sending = waiting is not None
         budget = max(_RESENDS_UP_TO - (waiting or 0), _RESENDS_AT_LEAST)
-        for event_id in self._store.events.active():
-            budget -= self._look_at(event_id, fleet, budget)
+        active = self._store.events.active()
+        for first in range(0, len(active), _EVENTS_PER_LOOK):
+            loads = self._store.events.load_each(active[first : first + _EVENTS_PER_LOOK])
+            self._store.events.drop_idle([event_id for event_id, load in loads.items() if load.idle])
+            for event_id, load in loads.items():
+                budget -= self._look_at(event_id, load, fleet, budget)
         self._walk()
 
-    def _look_at(self, event_id: str, fleet: Load, budget: int) -> int:
+    def _look_at(self, event_id: str, load: EventLoad, fleet: Load, budget: int) -> int:
         """Deals with one event; returns how many messages it sent again."""
-        load = self._store.events.load(event_id)
         if load.due and self._sending and self._store.seats.claim_release(event_id):
             self._sending = self._queue.send_release(event_id)
-        if load.idle:
-            self._store.events.drop_idle(event_id)
         if not load.open_jobs:
             return 0
         sent = 0
@@ -126,8 +130,7 @@ class Sweeper:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""
         page = self._store.events.page(self._walked, _WALK_PER_PASS)
         self._walked = self._walked + len(page) if len(page) == _WALK_PER_PASS else 0
-        for event_id in page:
-            load = self._store.events.load(event_id)
+        for event_id, load in self._store.events.load_each(page).items():
             if not load.exists:
                 if self._store.events.remove_unpublished(event_id):
                     log.warning("removed the remains of an event that was never published", event_id=event_id)

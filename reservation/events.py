@@ -1,6 +1,6 @@
 """Events: creating them whole, reading them, and listing their free seats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 import redis
@@ -142,19 +142,21 @@ class Events:
 
     def load(self, event_id: str) -> EventLoad:
         """What the event has going on. Raises StateUnavailable."""
-        exists, *numbers = self._scripts.run(
-            "event_load", [keys.event(event_id), keys.holds(event_id), keys.jobs(event_id)]
-        )
-        return EventLoad(bool(exists), *numbers)
+        return _load(self._scripts.run("event_load", _load_keys(event_id)))
+
+    def load_each(self, event_ids: Sequence[str]) -> dict[str, EventLoad]:
+        """The same of several events, in one go. Raises StateUnavailable."""
+        replies = self._scripts.run_each("event_load", [(_load_keys(event_id), []) for event_id in event_ids])
+        return dict(zip(event_ids, map(_load, replies), strict=True))
 
     def touch(self, event_id: str) -> None:
         """Puts the event among the active ones. Raises StateUnavailable."""
         self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
 
-    def drop_idle(self, event_id: str) -> None:
-        """Takes an event that was found idle from the active ones, unless it was touched within the
-        last minute. Raises StateUnavailable."""
-        self._scripts.run("drop_idle", [keys.ACTIVE], [event_id, _IDLE_GRACE_MS])
+    def drop_idle(self, event_ids: Sequence[str]) -> None:
+        """Takes events that were found idle from the active ones, but for those touched within the last
+        minute. Raises StateUnavailable."""
+        self._scripts.run_each("drop_idle", [([keys.ACTIVE], [event_id, _IDLE_GRACE_MS]) for event_id in event_ids])
 
     def remove_unpublished(self, event_id: str) -> bool:
         """Removes the remains of a creation that broke off ten minutes ago or earlier; returns
@@ -166,6 +168,15 @@ class Events:
             return False
         self._scripts.call(lambda r: _remove_seats(r, event_id))
         return True
+
+
+def _load_keys(event_id: str) -> list[str]:
+    return [keys.event(event_id), keys.holds(event_id), keys.jobs(event_id)]
+
+
+def _load(reply: list[int]) -> EventLoad:
+    exists, *numbers = reply
+    return EventLoad(bool(exists), *numbers)
 
 
 def _remove_seats(client: redis.Redis, event_id: str) -> None:

@@ -1,5 +1,6 @@
 """What the tests of seats share."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,12 @@ def is_consistent(store: Store, event: Event) -> bool:
     return {s for s, v in status.items() if v == "Available"} == set(
         store.client.zrange(keys.available(event.id), 0, -1)
     ) and {s for s, v in status.items() if v == "On hold"} == set(store.client.zrange(keys.holds(event.id), 0, -1))
+
+
+def commands(store: Store) -> Counter[str]:
+    """How often the server has carried out each command so far, those in scripts included."""
+    stats = store.client.info("commandstats")
+    return Counter({name.removeprefix("cmdstat_"): command["calls"] for name, command in stats.items()})
 
 
 def lapse(store: Store, seat: SeatId) -> None:

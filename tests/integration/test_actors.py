@@ -27,6 +27,7 @@ from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, changes, wait_for, working
+from tests.integration.conftest import commands
 
 
 def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool = True) -> JobId:
@@ -69,10 +70,9 @@ def test_an_idle_worker_is_woken_rather_than_polling(store: Store, queue: Queue,
     """While nothing arrives, it asks a few times a second; Dramatiq's own would ask dozens of times."""
     with working(queue):
         time.sleep(0.3)
-        before = queue.broker.client.info("commandstats")
+        before = commands(store)
         time.sleep(2)
-        after = queue.broker.client.info("commandstats")
-    asked = sum(after[c]["calls"] - before.get(c, {"calls": 0})["calls"] for c in ("cmdstat_evalsha",))
+        asked = (commands(store) - before)["evalsha"]
     assert asked <= 20  # two queues, two fetches a second each; a heartbeat a second
 
 
@@ -169,6 +169,22 @@ def test_a_queue_that_is_down_does_not_hold_up_the_sweep(
     wait_for(lambda: all(late.jobs.read(job).ended for job in jobs))
     Sweeper(store, lost).sweep()
     assert store.events.load(event.id).open_jobs == 0
+
+
+def test_every_active_event_is_looked_at(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many go into one look, and though one of them is idle."""
+    monkeypatch.setattr("actors.sweeper._EVENTS_PER_LOOK", 2)
+    late = Store.connect(make_settings(hold_job_deadline=0.05), connections=2)
+    events = [store.events.create("Opening night", 10) for _ in range(5)]
+    store.events.touch(events[1].id)
+    jobs = [JobId.new(event.id) for event in events if event != events[1]]
+    for job in jobs:
+        late.seats.accept_hold(SeatId(job.event, 1), user, job)
+    wait_for(lambda: all(late.jobs.read(job).ended for job in jobs))
+    Sweeper(store, queue).sweep()
+    assert [store.client.hget(keys.job(job), "status") for job in jobs] == ["failed"] * 4
 
 
 def test_a_job_that_nobody_carries_out_fails_at_its_deadline(
@@ -408,10 +424,9 @@ def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue:
     """Finished events are only walked through, a hundred a pass."""
 
     def cost_of_a_pass() -> int:
-        before = store.client.info("commandstats")
+        before = commands(store)
         sweeper.sweep()
-        after = store.client.info("commandstats")
-        return sum(after[c]["calls"] - before.get(c, {"calls": 0})["calls"] for c in after if c != "cmdstat_info")
+        return (commands(store) - before).total()
 
     sweeper = Sweeper(store, queue)
     costs = []
