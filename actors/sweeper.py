@@ -27,8 +27,8 @@ log = structlog.get_logger()
 
 #: Active events that are looked at in one go.
 _EVENTS_PER_LOOK = 100
-#: Open jobs that are read at a time.
-_JOBS_PER_PAGE = 1_000
+#: Open jobs of an event that are read at first, and the most at a time that this grows to, tenfold.
+_FIRST_JOBS, _JOBS_PER_PAGE = 10, 1_000
 #: A pass sends so many messages again that as many wait in the queue, so that a backlog never feeds itself;
 #: but the least in any case, so that what was lost is not forgotten over a backlog.
 _RESENDS_UP_TO, _RESENDS_AT_LEAST = 2_000, 50
@@ -90,7 +90,8 @@ class Sweeper:
             return 0
         sent = 0
         first = 0
-        while jobs := self._store.jobs.open_jobs(event_id, first, _JOBS_PER_PAGE):
+        most = _FIRST_JOBS
+        while jobs := self._store.jobs.open_jobs(event_id, first, most):
             lost = []
             for job in jobs:
                 first += 1
@@ -100,7 +101,21 @@ class Sweeper:
                     lost.append(job)
             if self._sending and fleet.workers:
                 sent += self._resend(lost[: budget - sent])
+            # Those that follow are younger still; or older, if the clock was put back, and wait a little longer.
+            if abs(load.now - jobs[-1].created_at) < self._due_from_ms(fleet, budget - sent):
+                break
+            most = min(10 * most, _JOBS_PER_PAGE)
         return sent
+
+    def _due_from_ms(self, fleet: Load, budget: int) -> int:
+        """How old a job is at least when something is to be done for it, ms.
+
+        Only a reserve that must be done before its hold's end may be past its deadline sooner. That it is
+        failed later harms nobody: it reads as failed, no script runs it, and its pin has ended by itself.
+        """
+        fails_ms = self._store.seats.shortest_deadline_ms
+        resends = self._sending and fleet.workers and budget
+        return min(fails_ms, resend_wait_ms(1, fleet.lag_ms)) if resends else fails_ms
 
     def _fail(self, job: OpenJob) -> bool:
         """Fails a job past its deadline; returns whether that ended it."""

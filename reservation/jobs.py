@@ -46,6 +46,7 @@ class OpenJob(NamedTuple):
 
     job_id: JobId
     task: Task
+    created_at: int
     deadline: int
     sent_at: int
     attempts: int
@@ -108,7 +109,7 @@ class Ledger:
         return list(self._read([JobId.parse(text) for text in ids]))
 
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
-        names = ["type", "seatId", "user", "request", "deadline", "sentAt", "attempts"]
+        names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts"]
 
         def ask(client: redis.Redis) -> Any:
             with client.pipeline(transaction=False) as pipe:
@@ -119,8 +120,7 @@ class Ledger:
         replies = self._scripts.call(ask)
         for job_id, (type_, seat, user, request, *numbers) in zip(job_ids, replies, strict=True):
             if type_ is not None:
-                deadline, sent_at, attempts = map(int, numbers)
-                yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), deadline, sent_at, attempts)
+                yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), *map(int, numbers))
 
     def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:
         """Takes the right to send jobs' messages once more; returns those of which it got it. Raises

@@ -101,6 +101,12 @@ class Seats:
         self._clock = clock
         self._touched: dict[str, float] = {}
 
+    @property
+    def shortest_deadline_ms(self) -> int:
+        """How old a job is at least when its deadline passes, ms. Only a reserve that must be done before
+        its hold's end may have less time."""
+        return min(self._policy.hold_deadline_ms, self._policy.reserve_deadline_ms)
+
     def get(self, seat_id: SeatId) -> Seat:
         """Reads a seat; a hold whose time is up reads as free. Raises NotFound, StateUnavailable."""
         code, now, *seat = self._scripts.run("read_seat", [keys.event(seat_id.event), keys.seat(seat_id)])

@@ -287,7 +287,7 @@ class Model:
 
     def open_jobs(self) -> list[OpenJob]:
         entries = [(job_id, self.jobs[job_id]) for job_id in self.open()]
-        return [OpenJob(job_id, job.task, job.deadline, job.sent, job.attempts) for job_id, job in entries]
+        return [OpenJob(job_id, job.task, job.created, job.deadline, job.sent, job.attempts) for job_id, job in entries]
 
     def mark_active(self, job_id: JobId) -> None:
         if (job := self.jobs.get(job_id)) and job.status == "waiting":

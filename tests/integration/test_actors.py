@@ -21,13 +21,14 @@ from actors.queue import Queue
 from actors.results import LedgerBackend
 from actors.sweeper import Sweeper
 from reservation import keys
+from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, changes, wait_for, working
-from tests.integration.conftest import commands
+from tests.integration.conftest import commands, lapse
 
 
 def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool = True) -> JobId:
@@ -144,6 +145,7 @@ def test_a_pass_sends_a_bounded_number_again(
     monkeypatch.setattr("actors.sweeper._RESEND_MS", 0)
     monkeypatch.setattr("actors.sweeper._RESENDS_UP_TO", 5)
     monkeypatch.setattr("actors.sweeper._RESENDS_AT_LEAST", 3)
+    monkeypatch.setattr("actors.sweeper._FIRST_JOBS", 1)
     monkeypatch.setattr("actors.sweeper._JOBS_PER_PAGE", 2)
     store.fleet.beat(keys.WORKERS, "a worker")
     for number in range(1, 9):
@@ -162,13 +164,97 @@ def test_a_queue_that_is_down_does_not_hold_up_the_sweep(
     lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
     late = Store.connect(make_settings(hold_job_deadline=0.05), connections=2)
     store.fleet.beat(keys.WORKERS, "a worker")
+    monkeypatch.setattr("actors.sweeper._FIRST_JOBS", 1)
     monkeypatch.setattr("actors.sweeper._JOBS_PER_PAGE", 3)
     jobs = [JobId.new(event.id) for _ in range(20)]
     for number, job in enumerate(jobs, 1):
         late.seats.accept_hold(SeatId(event.id, number), str(uuid4()), job)
     wait_for(lambda: all(late.jobs.read(job).ended for job in jobs))
-    Sweeper(store, lost).sweep()
+    Sweeper(late, lost).sweep()
     assert store.events.load(event.id).open_jobs == 0
+
+
+def test_a_pass_reads_the_oldest_jobs_and_goes_on_while_they_may_be_due(
+    store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands that wait their turn cost no more than a few; nor do old ones, while none can be sent again."""
+    for _ in range(60):
+        _accept(store, queue, SeatId(event.id, 1), str(uuid4()), send=False)
+    accepted = store.events.load(event.id).now
+
+    def read_by_a_pass() -> int:
+        before = commands(store)
+        Sweeper(store, queue).sweep()
+        return (commands(store) - before)["hmget"]
+
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 60_000)
+    monkeypatch.setattr("actors.sweeper._RESEND_MAX_MS", 60_000)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    assert read_by_a_pass() == 10, "they are young"
+    wait_for(lambda: store.events.load(event.id).now > accepted)
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 1)
+    store.fleet.leave(keys.WORKERS, "a worker")
+    assert read_by_a_pass() == 10, "no worker lives"
+    store.fleet.beat(keys.WORKERS, "a worker")
+    Sweeper(store, queue).sweep()
+    assert queue.depth() == 60
+
+
+def test_what_the_queue_cannot_take_is_not_read(
+    store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a pass has sent as many again as it may, it looks for passed deadlines only."""
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 0)
+    monkeypatch.setattr("actors.sweeper._RESENDS_UP_TO", 5)
+    monkeypatch.setattr("actors.sweeper._RESENDS_AT_LEAST", 5)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    for _ in range(60):
+        _accept(store, queue, SeatId(event.id, 1), str(uuid4()), send=False)
+    before = commands(store)
+    Sweeper(store, queue).sweep()
+    assert (commands(store) - before)["hmget"] == 10 + 5, "and the five that it claimed"
+    assert queue.depth() == 5
+
+
+def test_jobs_from_before_the_clock_was_put_back_hold_up_no_others(
+    store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They look as if they had been accepted in an hour; what was accepted after them is sent again."""
+    monkeypatch.setattr("actors.sweeper._FIRST_JOBS", 1)
+    monkeypatch.setattr("actors.sweeper._RESEND_MS", 1)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    before, after = (_accept(store, queue, SeatId(event.id, 1), str(uuid4()), send=False) for _ in range(2))
+    for name in ("createdAt", "sentAt", "deadline"):
+        store.client.hincrby(keys.job(before), name, 3_600_000)
+    accepted = store.events.load(event.id).now
+    wait_for(lambda: store.events.load(event.id).now > accepted)
+    Sweeper(store, queue).sweep()
+    assert [job.attempts for job in store.jobs.open_jobs(event.id, 0, 10)] == [1, 2]
+    assert store.client.hget(keys.job(after), "attempts") == "2"
+
+
+def test_a_reserve_that_had_until_its_holds_end_keeps_no_seat(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, user: str, rival: Buyer
+) -> None:
+    """It is failed only when jobs of its age may be due; its pin has ended at its deadline all the same."""
+    brief = Store.connect(make_settings(lock_expiration_time=0.15), connections=2)
+    seat, first, second = SeatId(event.id, 1), JobId.new(event.id), JobId.new(event.id)
+    Buyer(brief, user).hold(seat)
+    brief.seats.accept_reserve(seat, user, first)
+    brief.seats.fail(seat, user, first, Code.INTERNAL_ERROR)
+    for number in range(2, 12):  # younger than anything that is due, and before it
+        brief.seats.accept_hold(SeatId(event.id, number), str(uuid4()), JobId.new(event.id))
+    brief.seats.accept_reserve(seat, user, second)
+    lapse(brief, seat)
+    Sweeper(store, queue).sweep()
+    assert store.client.hget(keys.job(second), "status") == "waiting", "nobody has written it down"
+    assert store.jobs.read(second).status == "failed"
+    assert queue.depth() == 1, "the message that frees the seat"
+    assert store.seats.release_due(event.id) == 1
+    assert rival.hold(seat).code == Code.HELD
+    assert store.seats.fail(seat, user, second, Code.DEADLINE_PASSED).code == Code.DEADLINE_PASSED
+    assert store.seats.get(seat).user == rival.user
+    assert rival.reserve(seat).code == Code.RESERVED
 
 
 def test_every_active_event_is_looked_at(
