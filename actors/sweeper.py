@@ -171,8 +171,8 @@ def run(settings: Settings) -> None:
         _repeating("sweep", sweeper.sweep, settings.sweep_interval, stopping),
         # On a thread of its own: a pass over a great many events may take longer than a heartbeat holds.
         _repeating("heartbeat", lambda: store.fleet.beat(keys.SWEEPERS, name), HEARTBEAT_S, stopping),
-        # A server can be replaced, or set otherwise, while all of this runs.
-        _repeating("checks", check, _CHECK_S, stopping),
+        # A server can be replaced, or set otherwise, while all of this runs. Whoever started it has just checked.
+        _repeating("checks", check, _CHECK_S, stopping, at_once=False),
     ]
     for thread in threads:
         thread.start()
@@ -193,10 +193,14 @@ def run(settings: Settings) -> None:
         sys.exit(1)
 
 
-def _repeating(name: str, work: Callable[[], object], every_s: float, stopping: threading.Event) -> threading.Thread:
+def _repeating(
+    name: str, work: Callable[[], object], every_s: float, stopping: threading.Event, *, at_once: bool = True
+) -> threading.Thread:
     """A thread that does its work again and again, whatever becomes of it, until it shall stop."""
 
     def run() -> None:
+        if not at_once and stopping.wait(every_s):
+            return
         while True:
             try:
                 work()

@@ -34,6 +34,19 @@ def test_a_sweeper_that_loses_a_thread_ends(redis_server: EmbeddedRedis, tmp_pat
     assert "a thread has ended" in log.read_text()
 
 
+def test_what_is_found_at_the_start_is_said_once(tmp_path: Path) -> None:
+    """By the command; the sweeper's own checks begin a minute later."""
+    log = tmp_path / "log"
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as server:
+        with redis.Redis.from_url(server.url()) as admin:
+            admin.config_set("maxmemory-policy", "allkeys-lru")
+        sweeper = _start(server, "pass", log)
+        wait_for(lambda: "sweeper started" in log.read_text(), 20)
+        sweeper.terminate()
+        assert sweeper.wait(20) == 0
+    assert log.read_text().count("would drop seats") == 1
+
+
 def test_a_server_that_is_changed_later_is_noticed(tmp_path: Path) -> None:
     """Somebody sets an eviction policy while seats are sold."""
     log = tmp_path / "log"
