@@ -5,9 +5,11 @@ being heard. Several listeners may run; of their messages for one event one is i
 """
 
 import threading
+import time
 
 import redis
 import structlog
+from redis.client import PubSub
 
 from actors.queue import Queue
 from reservation import keys
@@ -18,6 +20,9 @@ log = structlog.get_logger()
 
 #: How long to wait for a notification before looking whether to stop, seconds.
 _WAIT_S = 0.5
+#: How long after the first notification more of them are gathered, seconds: holds that were taken together
+#: end together, and one message frees all of an event's.
+_GATHER_S = 0.005
 #: How long to wait before connecting again, seconds.
 _RECONNECT_S = 1.0
 
@@ -54,11 +59,28 @@ class Listener(threading.Thread):
         with self._store.client.pubsub(ignore_subscribe_messages=True) as pubsub:
             pubsub.psubscribe(keys.LOCK_PATTERN.format(db=database))
             while not self._stopping.is_set():
-                message = pubsub.get_message(timeout=_WAIT_S)
-                if message is not None and message["data"] == "expired":
-                    self._heard(message["channel"])
+                self._release(_gather(pubsub))
 
-    def _heard(self, channel: str) -> None:
-        seat = keys.seat_of_lock(channel)
-        if seat is not None and self._store.seats.claim_release(seat.event):
-            self._queue.send_release(seat.event)
+    def _release(self, event_ids: set[str]) -> None:
+        """Sends the events' messages, but for those that are on their way: such a message frees what was due when
+        its claim was found, because the claim is given back before the due holds are read."""
+        for event_id in event_ids:
+            # Once one could not be sent, each further one would wait for the same time-out.
+            if self._store.seats.claim_release(event_id) and not self._queue.send_release(event_id):
+                break
+
+
+def _gather(pubsub: PubSub) -> set[str]:
+    """The events in which holds expire soon after one another; empty if none does for a while."""
+    heard: set[str] = set()
+    until = time.monotonic() + _WAIT_S
+    while (left := until - time.monotonic()) > 0:
+        message = pubsub.get_message(timeout=left)
+        if message is None or message["data"] != "expired":
+            continue
+        seat = keys.seat_of_lock(message["channel"])
+        if seat is not None:
+            if not heard:
+                until = time.monotonic() + _GATHER_S
+            heard.add(seat.event)
+    return heard

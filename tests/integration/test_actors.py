@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -360,6 +361,41 @@ def test_an_expiry_is_heard_and_the_seat_freed(
         Buyer(brief, user).hold(SeatId(event.id, 1))
         wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
     assert changes(store, event.id)[-1]["cause"] == "expired"
+
+
+def test_holds_that_expire_together_are_claimed_once_an_event(
+    store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once a seat."""
+    monkeypatch.setattr("actors.listener._GATHER_S", 0.5)
+    events = [store.events.create("Opening night", 20) for _ in range(2)]
+    locks = [keys.lock(SeatId(event.id, number)) for event in events for number in range(1, 21)]
+    with listening(store, queue):
+        before = commands(store)
+        for lock in locks:
+            store.client.set(lock, "somebody", px=1)
+        wait_for(lambda: queue.depth() == 2)
+        assert (commands(store) - before)["set"] == len(locks) + len(events)
+    assert all(store.client.exists(keys.releasing(event.id)) for event in events)
+
+
+def test_a_queue_that_is_down_does_not_hold_up_the_listening(
+    make_settings: Callable[..., Settings], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one message that could not be sent it tries no other, and listens on."""
+    monkeypatch.setattr("actors.listener._GATHER_S", 0.5)
+    lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
+    together, later = ([store.events.create("Opening night", 10).id for _ in range(n)] for n in (5, 1))
+
+    def claimed(event_ids: list[str]) -> int:
+        return sum(store.client.exists(keys.releasing(event_id)) for event_id in event_ids)
+
+    with listening(store, lost):
+        for event_ids in (together, later):
+            for event_id in event_ids:
+                store.client.set(keys.lock(SeatId(event_id, 1)), "somebody", px=1)
+            wait_for(partial(claimed, event_ids))
+    assert claimed(together) == 1
 
 
 def test_a_foreign_key_does_not_end_the_listening(
