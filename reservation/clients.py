@@ -1,12 +1,14 @@
 """Redis clients: one for state, one for the queue. Every wait is bounded, but for the lookup of a host's name."""
 
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from queue import Empty
 from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.commands.core import Script
 from redis.retry import Retry
 
 from reservation.errors import StateUnavailable
@@ -57,6 +59,38 @@ def connect(
         retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3, supported_errors=(redis.ConnectionError,)),
     )
     return redis.Redis(connection_pool=pool)
+
+
+Command = Sequence[str | bytes | int | float]
+
+
+def script_call(script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Command:
+    """The command that calls a script by its hash."""
+    return ("EVALSHA", script.sha, len(keys), *keys, *args)
+
+
+def send(client: redis.Redis, commands: Sequence[Command], scripts: Iterable[Script]) -> list[Any]:
+    """Sends commands in one go and returns their replies, of which some may be errors. Loads the scripts and
+    sends those that call one again, if the server does not know it. redis-py would ask each time whether it
+    does. Raises redis.RedisError if there is no reply.
+
+    Arguments:
+        scripts: those that the commands may call.
+    """
+    replies = _pipeline(client, commands)
+    unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+    if unknown:  # the server is new, or was restarted
+        _pipeline(client, [("SCRIPT", "LOAD", cast(str, script.script)) for script in scripts])
+        for i, reply in zip(unknown, _pipeline(client, [commands[i] for i in unknown]), strict=True):
+            replies[i] = reply
+    return replies
+
+
+def _pipeline(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+    with client.pipeline(transaction=False) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipe.execute(raise_on_error=False)
 
 
 def drop_idle(client: redis.Redis) -> None:

@@ -84,7 +84,8 @@ class Events:
         for first in range(1, total_seats + 1, _BATCH):
             numbers = range(first, min(first + _BATCH, total_seats + 1))
             seats = [keys.seat(SeatId(event_id, number)) for number in numbers]
-            code, _ = self._scripts.run("create_seats", [*event, keys.available(event_id), *seats], [event_id, first])
+            names = [*event, keys.available(event_id), *seats]
+            code, _ = self._scripts.run("create_seats", names, [event_id, first], alone=True)
             if code != Code.OK:
                 raise StateUnavailable
         code, created_at = self._scripts.run("publish_event", event, [event_id, name, total_seats])
@@ -124,6 +125,7 @@ class Events:
             "list_free",
             [keys.event(event_id), keys.available(event_id), keys.holds(event_id)],
             [after, limit, known],
+            alone=not limit,
         )
         if code == Code.EVENT_UNKNOWN:
             raise refusal(Code.EVENT_UNKNOWN)

@@ -1,7 +1,7 @@
 """Loads the Lua scripts and calls them.
 
-A script is sent once and then called by its hash (EVALSHA); after a restart of the server redis-py
-sends it again. `-- @include name` puts `_name.lua` in its place, once; `CODE.NAME` becomes the
+A script is sent once and then called by its hash (EVALSHA); after a restart of the server it is sent
+again. `-- @include name` puts `_name.lua` in its place, once; `CODE.NAME` becomes the
 number of `reservation.codes.Code`.
 """
 
@@ -12,10 +12,11 @@ from typing import Any
 
 import redis
 
-from reservation.clients import drop_idle, translated
+from reservation.clients import Command, drop_idle, script_call, send, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
+from reservation.pipelining import Pipelining
 
 _INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
 _CODE = re.compile(r"\bCODE\.(\w+)")
@@ -44,28 +45,32 @@ class Scripts:
     Arguments:
         client: of the state database, answering `str`.
         guard: while it is open, nothing is sent.
+        pipelining: what sends together what several threads ask for.
     """
 
-    def __init__(self, client: redis.Redis, guard: Guard) -> None:
+    def __init__(self, client: redis.Redis, guard: Guard, pipelining: type[Pipelining] = Pipelining) -> None:
         self.client = client
         self._guard = guard
         names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
         self._scripts = {n: client.register_script(source(n)) for n in names if not n.startswith("_")}
+        self.pipelining = pipelining(self._send)
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
-        """Runs one operation and returns its reply. Raises StateUnavailable."""
-        return self.call(lambda _: self._scripts[name](keys=keys, args=args))
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
+        """Runs one operation and returns its reply. Raises StateUnavailable.
+
+        Arguments:
+            alone: not in one go with what other threads ask for: it takes the server long.
+        """
+        command = self._command(name, keys, args)
+        return self.call(lambda _: self._alone(command) if alone else self.pipelining.execute(command))
 
     def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
         """Runs one operation on each of several keys and arguments, in one go. Raises StateUnavailable."""
-
-        def send(client: redis.Redis) -> list[Any]:
-            with client.pipeline(transaction=False) as pipe:
-                for keys, args in calls:
-                    self._scripts[name](keys=keys, args=args, client=pipe)
-                return pipe.execute()
-
-        replies: list[Any] = self.call(send)
+        commands = [self._command(name, keys, args) for keys, args in calls]
+        replies: list[Any] = self.call(lambda _: self._send(commands))
+        for reply in replies:
+            if isinstance(reply, redis.RedisError):
+                raise translated(reply) from reply
         return replies
 
     def call(self, command: Callable[[redis.Redis], Any]) -> Any:
@@ -79,3 +84,17 @@ class Scripts:
                 # The idle connections may be as dead as this one was: let no other call find that out.
                 drop_idle(self.client)
             raise translated(error) from error
+
+    def _command(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
+        return script_call(self._scripts[name], keys, args)
+
+    def _alone(self, command: Command) -> Any:
+        (reply,) = self._send([command])
+        if isinstance(reply, redis.RedisError):
+            raise reply
+        return reply
+
+    def _send(self, commands: list[Command]) -> list[Any]:
+        if not self._guard.closed:  # by now: the caller may have waited for its turn
+            raise StateUnavailable
+        return send(self.client, commands, self._scripts.values())

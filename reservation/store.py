@@ -9,6 +9,7 @@ from reservation.events import Events
 from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
 from reservation.jobs import Ledger
+from reservation.pipelining import Pipelining
 from reservation.scripts import Scripts, source
 from reservation.seats import Policy, Seats
 from reservation.settings import Settings
@@ -28,17 +29,24 @@ class Store:
     fleet: Fleet
 
     @classmethod
-    def connect(cls, settings: Settings, connections: int, timeout_s: float = SOCKET_TIMEOUT_S) -> "Store":
+    def connect(
+        cls,
+        settings: Settings,
+        connections: int,
+        timeout_s: float = SOCKET_TIMEOUT_S,
+        pipelining: type[Pipelining] = Pipelining,
+    ) -> "Store":
         """Builds the parts on a client of their own; nothing is sent yet.
 
         Arguments:
             connections: most connections at once, one for each thread that uses it.
             timeout_s: longest wait for a reply, seconds.
+            pipelining: what sends together what several threads ask for.
         """
         client = connect(settings.state_url, connections=connections, timeout_s=timeout_s)
         probe = connect(settings.state_url, connections=1, timeout_s=PROBE_TIMEOUT_S)
         clock = ServerClock(probe.register_script(source("read_clock")))
         guard = Guard("state", clock.read)
-        scripts = Scripts(client, guard)
+        scripts = Scripts(client, guard, pipelining)
         seats = Seats(scripts, Policy.of(settings), clock)
         return cls(client, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts))

@@ -41,7 +41,7 @@ class _Breaking(Scripts):
         super().__init__(scripts.client, scripts._guard)
         self._step = step
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
         if name == self._step:
             raise StateUnavailable
         return super().run(name, keys, args)

@@ -33,6 +33,7 @@ from reservation.errors import ReservationError
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
 from reservation.models import Job
+from reservation.pipelining import Pipelining
 from reservation.seats import Accepted, Verdict
 from reservation.settings import Settings
 from reservation.store import Store
@@ -451,6 +452,8 @@ def hurried(make_settings: Callable[..., Settings]) -> Iterator[Store]:
         job_result_ttl=86_400,
     )
     store = Store.connect(settings, connections=4)
+    # What happens while a call is under way, happens in the same thread.
+    store.scripts.pipelining = Pipelining(store.scripts._send, at_once=2)
     store.client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 3)
     yield store
     store.client.connection_pool.disconnect()
