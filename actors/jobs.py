@@ -8,7 +8,6 @@ import structlog
 from dramatiq import Actor, Broker
 
 from reservation.codes import Code
-from reservation.errors import NotFound
 from reservation.ids import JobId, SeatId
 from reservation.seats import Verdict
 from reservation.store import Store
@@ -24,41 +23,40 @@ _JOB_PRIORITY, _EXPIRY_PRIORITY = 0, 10
 class Actors(NamedTuple):
     """The three actors, declared on one broker."""
 
-    hold_seat: Actor[[str], str | None]
-    reserve_seat: Actor[[str], str | None]
+    hold_seat: Actor[..., str | None]
+    reserve_seat: Actor[..., str | None]
     release_expired: Actor[[str], None]
 
 
 def declare(broker: Broker, store: Store) -> Actors:
     """Declares the actors on a broker.
 
-    A message names a job; everything else is in the ledger. An actor runs its job's script and
-    nothing more: the script decides, writes the verdict, and does nothing when run again.
+    An actor runs its job's script and nothing more: the script decides, writes the verdict, and does
+    nothing when run again, nor when its message says otherwise than the ledger.
     StateUnavailable is retried by the `Retries` middleware until the job's deadline; there is no
     time limit, because it could strike between a command and its reply.
     """
 
-    def run(job_id: str, script: Callable[[SeatId, str, JobId, str], Verdict]) -> str | None:
-        job = JobId.parse(job_id)
-        try:
-            task = store.jobs.task(job)
-        except NotFound:
-            # Ended, and no longer kept; or accepted by nobody.
+    def run(
+        script: Callable[[SeatId, str, JobId, str], Verdict], job_id: str, seat_id: str, user: str, request_id: str
+    ) -> str | None:
+        verdict = script(SeatId.parse(seat_id), user, JobId.parse(job_id), request_id)
+        if verdict.code == Code.JOB_UNKNOWN:
+            # Ended, and no longer kept; or accepted by nobody, or not for this.
             log.info("job unknown")
             return None
-        verdict = script(task.seat_id, task.user, job, task.request_id)
-        log.info("job ended", code=verdict.code.slug, seat=str(task.seat_id), waited_ms=verdict.waited_ms)
-        return None if verdict.code == Code.JOB_UNKNOWN else verdict.code.slug
+        log.info("job ended", code=verdict.code.slug, seat=seat_id, waited_ms=verdict.waited_ms)
+        return verdict.code.slug
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
-    def hold_seat(job_id: str) -> str | None:
+    def hold_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown."""
-        return run(job_id, store.seats.hold)
+        return run(store.seats.hold, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
-    def reserve_seat(job_id: str) -> str | None:
+    def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown."""
-        return run(job_id, store.seats.reserve)
+        return run(store.seats.reserve, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_EXPIRY_PRIORITY)
     def release_expired(event_id: str) -> None:

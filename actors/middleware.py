@@ -46,7 +46,7 @@ class LogContext(Middleware):
         subject = str(message.args[0])
         structlog.contextvars.bind_contextvars(
             actor=message.actor_name,
-            request_id=message.options.get("request_id", ""),
+            request_id=message.kwargs.get("request_id", ""),
             **{"job_id" if _is_job(subject) else "event_id": subject},
         )
 

@@ -1,24 +1,26 @@
 """The queue as the API, the workers and the sweeper use it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 import structlog
-from dramatiq import Actor
+from dramatiq import Message
 from dramatiq.middleware import Retries
 from dramatiq.results import Results
 
 from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
+from actors.outbox import Outbox
 from actors.results import LedgerBackend
+from actors.rounds import JOBS_AT_ONCE
 from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
 from reservation.ids import JobId
-from reservation.jobs import OpenJob
-from reservation.models import JobType
+from reservation.jobs import Task
 from reservation.settings import Settings
 from reservation.store import Store
 
@@ -64,6 +66,10 @@ class Queue:
     actors: Actors
     guard: Guard
     backlog: Backlog
+    outbox: Outbox[tuple[JobId, Task]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outbox", Outbox(self.send_jobs))  # as the dataclass is frozen
 
     @classmethod
     def connect(
@@ -92,43 +98,42 @@ class Queue:
                 ),
             ],
             connections=connections,
-            # One being worked on and one at hand for each thread.
-            prefetch=2 * settings.worker_threads,
+            # One round on its way and one at hand for each thread.
+            prefetch=2 * JOBS_AT_ONCE * settings.worker_threads,
             timeout_s=timeout_s,
         )
         probe = connect(settings.queue_url, connections=1, decode=False, timeout_s=PROBE_TIMEOUT_S)
         backlog = Backlog(broker, probe, settings.max_queued_messages)
         return cls(broker, declare(broker, store), Guard("broker", backlog.count), backlog)
 
-    def send_job(self, job_id: JobId | str, job_type: JobType, request_id: str) -> bool:
-        """Sends a job's message. Returns False if the queue cannot be reached: the job is in the
-        ledger, and the sweeper sends it later."""
-        actor = self.actors.hold_seat if job_type == "HOLD_SEAT" else self.actors.reserve_seat
-        return self._send(actor, str(job_id), request_id)
+    def post_job(self, job_id: JobId, task: Task) -> None:
+        """Sends a job's message soon; does not wait for that."""
+        self.outbox.put((job_id, task))
 
-    def send_jobs(self, jobs: Sequence[OpenJob]) -> bool:
-        """Sends the messages of several jobs in one go. Returns False as `send_job` does: then some may not
-        have been sent."""
-        try:
-            with self.broker.batch():
-                return all(self.send_job(job.job_id, job.task.type, job.task.request_id) for job in jobs)
-        except redis.RedisError as error:
-            log.warning("queue unreachable", jobs=len(jobs), error=str(error))
-            return False
+    def send_jobs(self, jobs: Sequence[tuple[JobId, Task]]) -> bool:
+        """Sends the messages of jobs in one go. Returns False if the queue cannot be reached: the jobs are in
+        the ledger, and the sweeper sends what was not sent."""
+        return self._send([self._message(job_id, task) for job_id, task in jobs])
 
     def send_release(self, event_id: str) -> bool:
-        """Sends the message that frees an event's due holds. Returns False as `send_job` does."""
-        return self._send(self.actors.release_expired, event_id, "")
+        """Sends the message that frees an event's due holds. Returns False as `send_jobs` does."""
+        return self._send([self.actors.release_expired.message(event_id)])
 
-    def _send(self, actor: "Actor[[str], str | None] | Actor[[str], None]", subject: str, request_id: str) -> bool:
+    def _message(self, job_id: JobId, task: Task) -> Message[Any]:
+        actor = self.actors.hold_seat if task.type == "HOLD_SEAT" else self.actors.reserve_seat
+        # With all that the script needs to know, so that the worker need not read it in the ledger. The
+        # script compares.
+        return actor.message(str(job_id), seat_id=str(task.seat_id), user=task.user, request_id=task.request_id)
+
+    def _send(self, messages: list[Message[Any]]) -> bool:
         if not self.guard.closed:
             return False
         try:
-            actor.send_with_options(args=(subject,), request_id=request_id)
+            self.broker.enqueue_all(QUEUE, messages)
         except redis.RedisError as error:
-            # Whatever it is: the job was accepted, and to say anything else would be untrue.
+            # Whatever it is: the jobs were accepted, and to say anything else would be untrue.
             tell = log.warning if is_transient(error) else log.exception
-            tell("queue unreachable", actor=actor.actor_name, subject=subject, error=str(error))
+            tell("queue unreachable", messages=len(messages), error=str(error))
             return False
         return True
 

@@ -138,7 +138,7 @@ class Sweeper:
                 "job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id
             )
         if claimed:
-            self._sending = self._queue.send_jobs(claimed)
+            self._sending = self._queue.send_jobs([(job.job_id, job.task) for job in claimed])
         return len(claimed)
 
     def _walk(self) -> None:

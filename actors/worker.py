@@ -1,13 +1,15 @@
 """A worker process: threads that carry out jobs."""
 
 import sys
+from typing import cast
 
 import structlog
-from dramatiq import Worker
 
 from actors.queue import Queue
+from actors.rounds import RoundWorker
 from actors.watchdog import Watchdog
-from reservation import lifeline, signals
+from reservation import lifeline, memory, signals
+from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
 
@@ -22,13 +24,15 @@ def run(settings: Settings) -> None:
     if a thread had ended by itself."""
     signals.hold_back()
     lifeline.watch()
-    store = Store.connect(settings, connections=settings.worker_threads + 2)
+    store = Store.connect(settings, settings.worker_threads + 2, pipelining=RoundPipelining)
     queue = Queue.connect(settings, store, connections=settings.worker_threads + 4)
-    worker = Worker(queue.broker, worker_threads=settings.worker_threads, worker_timeout=_IDLE_MS)
+    pipelining = cast(RoundPipelining, store.scripts.pipelining)
+    worker = RoundWorker(queue.broker, pipelining, settings.worker_threads, _IDLE_MS)
     worker.start()
     # Only what Dramatiq starts: the lists are complete when `start` returns.
     watchdog = Watchdog(lambda: [*worker.consumers.values(), *worker.workers])
     watchdog.start()
+    memory.settle()
     log.info("worker started", threads=settings.worker_threads)
     signals.wait_for_stop()
     watchdog.stop()

@@ -32,6 +32,10 @@ _REFUSED = {
 }
 
 
+#: A viewer who sees everything: the service itself.
+INSIDER = "*"
+
+
 class Task(NamedTuple):
     """What a worker needs to know of a job."""
 
@@ -62,7 +66,7 @@ class Ledger:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    def read(self, job_id: JobId, lag_ms: int = 0) -> Job:
+    def read(self, job_id: JobId, lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
         """Reads a job as it is now. Raises NotFound, StateUnavailable.
 
         A job whose deadline has passed reads as failed: no worker can carry it out any more, and the
@@ -70,6 +74,7 @@ class Ledger:
 
         Arguments:
             lag_ms: how long jobs wait before a worker starts them, for the estimate.
+            viewer: the UUID that the reader presents. The job's user is shown to nobody else.
         """
         code, now, *rest = self._scripts.run(
             "read_job", [keys.job(job_id), keys.jobs(job_id.event), keys.event(job_id.event)], [str(job_id)]
@@ -81,6 +86,8 @@ class Ledger:
         deadline = int(fields["deadline"])
         if "code" not in fields and now >= deadline:
             fields.update(status="failed", code=Code.DEADLINE_PASSED, completedAt=deadline)
+        if viewer not in (INSIDER, fields["user"]):
+            fields["user"] = ""
         is_open = "code" not in fields
         return Job(
             id=str(job_id),
@@ -146,7 +153,6 @@ def _result(fields: dict[str, str], now: int) -> JobResult:
         return JobResult(success=False, message=_REFUSED[code], error=code.slug, limit=limit, held=held)
     status, message = _DONE[code]
     seat_id = SeatId.parse(fields["seatId"])
-    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status)
-    if status == "On hold":
-        seat = seat.model_copy(update={"expires_at": int(fields["expiresAt"]), "server_time": now})
+    on_hold = {"expires_at": int(fields["expiresAt"]), "server_time": now} if status == "On hold" else {}
+    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status, **on_hold)
     return JobResult(success=True, message=message, seat=seat)

@@ -181,15 +181,6 @@ class Job(ApiModel):
     def ended(self) -> bool:
         return self.status in ("completed", "failed")
 
-    def shown_to(self, user: str | None) -> "Job":
-        """The job with its user's UUID removed unless the caller presented it."""
-        if self.data.user == user:
-            return self
-        update: dict[str, object] = {"data": self.data.model_copy(update={"user": ""})}
-        if self.result is not None and self.result.seat is not None:
-            update["result"] = self.result.model_copy(update={"seat": self.result.seat.shown_to(user)})
-        return self.model_copy(update=update)
-
 
 class QueueResponse(ApiModel):
     """An accepted job: where it is in the queue, and where to read its outcome."""

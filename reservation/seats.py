@@ -16,7 +16,7 @@ from reservation.scripts import Scripts
 from reservation.settings import Settings
 
 #: Seats freed by one script call. 9,900 in one call blocked the server for 110 to 175 ms.
-RELEASE_BATCH = 100
+RELEASE_BATCH = 50
 
 #: How long a client's call may be on its way to Redis and still take effect, ms. Longer than it waits for
 #: a reply; so short that nobody is surprised by it later.

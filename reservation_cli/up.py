@@ -103,7 +103,7 @@ def _check_redis(settings: Settings) -> None:
 def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:
     count = {
         "api": settings.api_processes or max(1, min(cores() // 2, _MOST_API)),
-        "worker": settings.worker_processes or min(cores(), _MOST_WORKERS),
+        "worker": settings.worker_processes or max(1, min(cores() // 2, _MOST_WORKERS)),
         "sweeper": 1,
     }
     arguments = {"api": ("--fd", str(fd)), "worker": ("--processes", "1"), "sweeper": ()}

@@ -6,6 +6,7 @@ import falcon
 
 from actors.queue import Queue
 from reservation.clients import REQUEST_TIMEOUT_S
+from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.lag import QueueLag
@@ -16,6 +17,9 @@ from reservation_http.resources.events import EventById, EventCreation, FreeSeat
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+
+#: Paths of what takes long: ten thousand seats at once.
+_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi")
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,17 @@ class Services:
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
         """Builds them from settings; nothing is sent yet."""
-        store = Store.connect(settings, connections=settings.api_threads, timeout_s=REQUEST_TIMEOUT_S)
-        queue = Queue.connect(settings, store, connections=settings.api_threads, timeout_s=REQUEST_TIMEOUT_S)
+        connections = settings.api_threads + 1  # that of the loop
+        store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
+        queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         return cls(store, queue)
 
-    def guard(self) -> None:
-        """Watches both servers from now on, so that no request waits for one that is gone."""
+    def start(self) -> None:
+        """From now on watches both servers, so that no request waits for one that is gone, and sends messages
+        from a thread of its own."""
         self.store.guard.start()
         self.queue.guard.start()
+        self.queue.outbox.start()
 
 
 def routes(services: Services) -> list[tuple[str, object]]:
@@ -55,6 +62,11 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue)),
     ]
+
+
+def is_slow(path: str) -> bool:
+    """Whether a request takes so long that others must not wait for it: more than a millisecond."""
+    return path.startswith(_SLOW)
 
 
 def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response]:

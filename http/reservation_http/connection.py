@@ -49,3 +49,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
         if not self.server.accepting:
             self.requests[0].headers["CONNECTION"] = "close"
         super().service()
+
+    def serve(self) -> None:
+        """Answers one request in the loop's own thread, and sends the answer at once rather than when the loop
+        comes round to it."""
+        self.service()
+        self.handle_write()

@@ -4,16 +4,18 @@ import errno
 import socket
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from waitress import wasyncore
 from waitress.server import create_server
 
-from reservation import lifeline, signals
+from reservation import lifeline, memory, signals
+from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
-from reservation_http.app import Services, create_app
+from reservation_http.app import Services, create_app, is_slow
 from reservation_http.connection import Connection
+from reservation_http.rounds import RoundDispatcher
 
 log = structlog.get_logger()
 
@@ -29,6 +31,8 @@ DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
 #: its connection is lost.
 _LINGER_S = 0.5
+#: How long the last messages to the queue may take then, seconds. What is not sent, the sweeper sends.
+_POST_S = 2.0
 #: How long a thread may keep the interpreter while another waits, seconds. With the default of 5 ms
 #: four threads answered a quarter of the requests or fewer (docs/performance.md).
 _SWITCH_INTERVAL_S = 0.0001
@@ -60,7 +64,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     channels: dict[int, wasyncore.dispatcher] = {}
     services = Services.connect(settings)
-    services.guard()
+    services.start()
     server = create_server(
         create_app(services),
         map=channels,
@@ -77,16 +81,22 @@ def run(settings: Settings, listener: socket.socket) -> None:
         ident=None,
     )
     server.channel_class = Connection
+    pipelining = cast(RoundPipelining, services.store.scripts.pipelining)
+    rounds = RoundDispatcher(server.task_dispatcher, is_slow, pipelining, services.queue.outbox.flush)
+    rounds.serve(server)
     stop = signals.Flag()
     lifeline.watch(stop.set)
     log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
+    memory.settle()
     look_at = 0.0
     while not stop:
-        wasyncore.loop(timeout=0.25, map=channels, use_poll=True, count=1)
+        wasyncore.loop(timeout=min(0.25, rounds.pausing_s), map=channels, use_poll=True, count=1)
+        rounds.work()
         if time.monotonic() > look_at:  # not after each event: it looks at every connection
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
-    _drain(server, channels, settings.request_timeout)
+    _drain(server, rounds, channels, settings.request_timeout)
+    services.queue.outbox.stop(_POST_S)
     log.info("stopped serving")
 
 
@@ -100,7 +110,9 @@ def _drop_slow(server: Any, timeout_s: float) -> None:
             channel.will_close = True
 
 
-def _drain(server: Any, channels: dict[int, wasyncore.dispatcher], request_timeout_s: float) -> None:
+def _drain(
+    server: Any, rounds: RoundDispatcher, channels: dict[int, wasyncore.dispatcher], request_timeout_s: float
+) -> None:
     """Takes what has connected already, then nobody more, and waits for the answers that are owed."""
     known = -1
     while known != len(server.active_channels):
@@ -108,12 +120,14 @@ def _drain(server: Any, channels: dict[int, wasyncore.dispatcher], request_timeo
         server.handle_accept()
     # Whose request has arrived and was not read yet is owed an answer too.
     wasyncore.loop(timeout=0, map=channels, use_poll=True, count=1)
+    rounds.work()
     server.accepting = False
     channels.pop(server._fileno, None)  # noqa: SLF001 - as dispatcher.close() does, but for the trigger
     server.socket.close()
     until = time.monotonic() + DRAIN_S
     while time.monotonic() < until and any(map(_is_owed, server.active_channels.values())):
-        wasyncore.loop(timeout=0.05, map=channels, use_poll=True, count=1)
+        wasyncore.loop(timeout=min(0.05, rounds.pausing_s), map=channels, use_poll=True, count=1)
+        rounds.work()
         _drop_slow(server, request_timeout_s)
     server.task_dispatcher.shutdown()
 

@@ -4,9 +4,10 @@
 -- @include seat
 local job_key, jobs_key = KEYS[8], KEYS[9]
 
+-- The job; nil if there is none, or if it is about another seat or user than the caller says.
 local function load_job()
-  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline')
-  if not f[1] then return nil end
+  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'seatId', 'user')
+  if not f[1] or f[5] ~= seat_id or f[6] ~= user then return nil end
   local job = {code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4])}
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job

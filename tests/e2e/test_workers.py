@@ -42,7 +42,7 @@ class Stage(NamedTuple):
         for number in range(1, count + 1):
             job = JobId.new(self.event.id)
             self.store.seats.accept_hold(SeatId(self.event.id, number), str(uuid4()), job)
-            assert self.queue.send_job(job, "HOLD_SEAT", "")
+            assert self.queue.send_jobs([(job, self.store.jobs.task(job))])
             jobs.append(job)
         return jobs
 
@@ -90,7 +90,7 @@ def stuck_with_messages(stage: Stage) -> Iterator[tuple[Process, list[JobId]]]:
     with redis.Redis.from_url(stage.state.url()) as admin:
         admin.client_pause(60_000, all=False)  # scripts wait; what is read is answered
         for job in jobs:
-            assert stage.queue.send_job(job, "HOLD_SEAT", "")
+            assert stage.queue.send_jobs([(job, stage.store.jobs.task(job))])
         wait_for(lambda: stage.in_hand() == 2)
         yield worker, jobs
         admin.client_unpause()
@@ -138,7 +138,7 @@ def test_a_worker_that_loses_its_consumer_is_replaced(stage: Stage) -> None:
     job = JobId.new(stage.event.id)
     stage.store.seats.accept_hold(SeatId(stage.event.id, 2), str(uuid4()), job)
     stage.state.stop()
-    assert stage.queue.send_job(job, "HOLD_SEAT", "")
+    assert stage.queue.send_jobs([(job, stage.store.jobs.task(job))])
     broker = stage.queue.broker.client
     wait_for(lambda: broker.keys(f"dramatiq:__acks__.*.{QUEUE}.DQ"), 20)
     # … and its queue becomes something that is no queue.
@@ -150,7 +150,7 @@ def test_a_worker_that_loses_its_consumer_is_replaced(stage: Stage) -> None:
     wait_for(lambda: '"died"' in workers.output, 20)
     assert '"status": 1' in workers.output or '"status":1' in workers.output
     wait_for(lambda: workers.output.count("worker started") >= 3, 20)
-    assert stage.queue.send_job(job, "HOLD_SEAT", "")
+    assert stage.queue.send_jobs([(job, stage.store.jobs.task(job))])
     wait_for(lambda: stage.ended([job]), 20)
 
 

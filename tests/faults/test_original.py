@@ -81,7 +81,7 @@ def send_hold(store: Store, queue: Queue, seat: SeatId, user: str) -> JobId:
     """Accepts a hold and sends its message, as the API does."""
     job = JobId.new(seat.event)
     store.seats.accept_hold(seat, user, job)
-    assert queue.send_job(job, "HOLD_SEAT", "")
+    assert queue.send_jobs([(job, store.jobs.task(job))])
     return job
 
 

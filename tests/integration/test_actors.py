@@ -36,7 +36,7 @@ def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool =
     job = JobId.new(seat.event)
     store.seats.accept_hold(seat, user, job, "request-1")
     if send:
-        assert queue.send_job(job, "HOLD_SEAT", "request-1")
+        assert queue.send_jobs([(job, store.jobs.task(job))])
     return job
 
 
@@ -48,7 +48,7 @@ def test_a_worker_carries_jobs_out(store: Store, queue: Queue, event: Event, use
         wait_for(lambda: store.jobs.read(job).ended)
         reserve = JobId.new(event.id)
         store.seats.accept_reserve(seat, user, reserve)
-        queue.send_job(reserve, "RESERVE_SEAT", "request-2")
+        queue.send_jobs([(reserve, store.jobs.task(reserve))])
         wait_for(lambda: store.jobs.read(reserve).ended)
     assert store.seats.get(seat).status == "Reserved"
     message = queue.actors.reserve_seat.message(str(reserve))
@@ -129,7 +129,7 @@ def test_the_lag_is_how_long_messages_wait(store: Store, queue: Queue, event: Ev
     accepted = store.events.load(event.id).now
     wait_for(lambda: store.events.load(event.id).now > accepted + 500)
     with working(queue):
-        queue.send_job(job, "HOLD_SEAT", "")
+        queue.send_jobs([(job, store.jobs.task(job))])
         wait_for(lambda: store.client.exists(keys.QUEUE_LAG))
         assert store.fleet.load().lag_ms < 400
     _accept(store, queue, SeatId(event.id, 2), str(uuid4()))
@@ -318,9 +318,10 @@ def test_a_job_outlives_an_outage_of_its_state(make_settings: Callable[..., Sett
         queue = Queue.connect(settings, store, connections=8)
         event = store.events.create("Opening night", 10)
         job = _accept(store, queue, SeatId(event.id, 1), user, send=False)
+        task = store.jobs.task(job)
         state.stop()
         with working(queue):
-            assert queue.send_job(job, "HOLD_SEAT", "")
+            assert queue.send_jobs([(job, task)])
             wait_for(lambda: queue.broker.client.hlen("dramatiq:seat_operations.DQ.msgs"), 20)
             state.start()
             wait_for(lambda: store.jobs.read(job).ended, 20)
@@ -334,7 +335,7 @@ def test_a_queue_that_cannot_be_reached_only_delays(
     lost = Queue.connect(make_settings(broker_url="unix:///nonexistent/redis.sock"), store, connections=2)
     job = JobId.new(event.id)
     store.seats.accept_hold(SeatId(event.id, 1), user, job)
-    assert not lost.send_job(job, "HOLD_SEAT", "")
+    assert not lost.send_jobs([(job, store.jobs.task(job))])
     assert not lost.reachable()
 
 
@@ -559,21 +560,3 @@ def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue:
         sweeper._walked = 0
         costs.append(cost_of_a_pass())
     assert 0 < costs[0] == costs[1]
-
-
-def test_a_batch_is_sent_in_one_go_and_is_its_threads_own(store: Store, queue: Queue, event: Event) -> None:
-    """The sweeper's many; what the listener sends meanwhile does not wait for them."""
-    for number in range(1, 4):
-        _accept(store, queue, SeatId(event.id, number), str(uuid4()), send=False)
-    jobs = store.jobs.open_jobs(event.id, 0, 10)
-    with queue.broker.batch():
-        for job in jobs:
-            assert queue.send_job(job.job_id, job.task.type, "")
-        assert queue.depth() == 0
-        other = threading.Thread(target=queue.send_release, args=[event.id])
-        other.start()
-        other.join()
-        assert queue.depth() == 1
-    assert queue.depth() == 4
-    assert queue.send_jobs(jobs)
-    assert queue.depth() == 7

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import redis
@@ -12,7 +13,8 @@ from actors.jobs import QUEUE
 from actors.queue import Queue
 from reservation.embedded import EmbeddedRedis
 from reservation.errors import QueueFull
-from reservation.ids import JobId
+from reservation.ids import JobId, SeatId
+from reservation.jobs import Task
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
@@ -51,12 +53,12 @@ def test_whatever_the_queue_refuses_a_job_stays_accepted(short: Queue, event: Ev
     short.broker.client.set(f"dramatiq:{QUEUE}", "not a list")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         short.broker.client.rpush(f"dramatiq:{QUEUE}", 1)
-    assert not short.send_job(JobId.new(event.id), "HOLD_SEAT", "")
+    assert not short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), ""))])
 
 
 def test_a_queue_that_is_gone_is_not_full(short: Queue, server: EmbeddedRedis, event: Event) -> None:
     """Nobody knows how long it is, and the ledger takes the job."""
-    short.send_job(JobId.new(event.id), "HOLD_SEAT", "")
+    short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), ""))])
     short.backlog.count()
     with pytest.raises(QueueFull):
         short.backlog.check()

@@ -4,8 +4,8 @@ import falcon
 
 from actors.queue import Queue
 from reservation.ids import JobId, SeatId
-from reservation.jobs import estimate_s
-from reservation.models import JobType, QueueResponse, Seat, SeatAction
+from reservation.jobs import Task, estimate_s
+from reservation.models import QueueResponse, Seat, SeatAction
 from reservation.seats import Accepted, Seats
 from reservation_http.exchange import caller, path_id, private, read_body, write
 from reservation_http.lag import QueueLag
@@ -48,13 +48,13 @@ class Acceptance:
         resp: falcon.Response,
         job_id: JobId,
         accepted: Accepted,
-        job_type: JobType,
+        task: Task,
         message: str,
     ) -> None:
-        """Sends the message and answers 202. The ledger has the job: a queue that cannot be reached
+        """Posts the message and answers 202. The ledger has the job: a queue that cannot be reached
         only delays it."""
         if accepted.job_id == str(job_id):  # and not one whose message was sent before
-            self._queue.send_job(job_id, job_type, req.context.request_id)
+            self._queue.post_job(job_id, task)
         req.context.job_id = accepted.job_id
         status_endpoint = f"/seats/job/{accepted.job_id}/status"
         queued = QueueResponse(
@@ -88,8 +88,9 @@ class SeatHold(Acceptance):
         job_id = JobId.new(seat_id.event)
         # Not for a reservation: who has a seat on hold is not turned away.
         self._queue.backlog.check()
-        accepted = self._seats.accept_hold(seat_id, action.user, job_id, req.context.request_id)
-        self._answer(req, resp, job_id, accepted, "HOLD_SEAT", "Your request to hold this seat is in the queue.")
+        task = Task("HOLD_SEAT", seat_id, action.user, req.context.request_id)
+        accepted = self._seats.accept_hold(seat_id, task.user, job_id, task.request_id)
+        self._answer(req, resp, job_id, accepted, task, "Your request to hold this seat is in the queue.")
 
 
 class SeatReserve(Acceptance):
@@ -110,8 +111,9 @@ class SeatReserve(Acceptance):
         action = read_body(req, SeatAction)
         seat_id = SeatId.parse(action.id)
         job_id = JobId.new(seat_id.event)
-        accepted = self._seats.accept_reserve(seat_id, action.user, job_id, req.context.request_id)
-        self._answer(req, resp, job_id, accepted, "RESERVE_SEAT", "Your request to reserve this seat is in the queue.")
+        task = Task("RESERVE_SEAT", seat_id, action.user, req.context.request_id)
+        accepted = self._seats.accept_reserve(seat_id, task.user, job_id, task.request_id)
+        self._answer(req, resp, job_id, accepted, task, "Your request to reserve this seat is in the queue.")
 
 
 class SeatRefresh:

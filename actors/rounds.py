@@ -1,0 +1,68 @@
+"""A worker whose threads carry jobs out in rounds (reservation.rounds), rather than one after another.
+
+Everything else is Dramatiq's: consumers, middleware, retries, and what becomes of a message.
+"""
+
+from functools import partial
+from queue import Empty
+
+from dramatiq import Broker, Worker
+from dramatiq.worker import WorkerThread
+
+from reservation.rounds import RoundPipelining, Rounds
+
+#: Most jobs that a thread has on its way at once.
+JOBS_AT_ONCE = 32
+
+
+class RoundWorker(Worker):
+    """Dramatiq's worker, with threads of ours.
+
+    Arguments:
+        broker: as for any worker.
+        pipelining: what jobs ask Redis with.
+        threads: how many carry jobs out.
+        idle_ms: how long an idle thread waits before it looks whether it shall stop.
+    """
+
+    def __init__(self, broker: Broker, pipelining: RoundPipelining, threads: int, idle_ms: int) -> None:
+        super().__init__(broker, worker_threads=threads, worker_timeout=idle_ms)
+        self._pipelining = pipelining
+
+    def _add_worker(self) -> None:
+        worker = _RoundThread(self, self._pipelining)
+        worker.start()
+        self.workers.append(worker)
+
+
+class _RoundThread(WorkerThread):
+    """Begins jobs as they come, and goes on with those that have their reply."""
+
+    def __init__(self, worker: RoundWorker, pipelining: RoundPipelining) -> None:
+        super().__init__(
+            broker=worker.broker,
+            consumers=worker.consumers,
+            work_queue=worker.work_queue,
+            worker_timeout=worker.worker_timeout,
+        )
+        self._rounds = Rounds(pipelining)
+
+    def run(self) -> None:
+        """Works until told to stop, and then ends what has begun."""
+        self.running = True
+        self.broker.emit_after("worker_thread_boot", self)
+        while self.running or self._rounds.tasks:
+            if self.running:
+                self._begin()
+            self._rounds.work()
+        self.broker.emit_before("worker_thread_shutdown", self)
+
+    def _begin(self) -> None:
+        """Begins the jobs that wait; if none is on its way, waits for one."""
+        try:
+            while self._rounds.tasks < JOBS_AT_ONCE:
+                idle = not self._rounds.tasks
+                item = self.work_queue.get(timeout=self.timeout) if idle else self.work_queue.get_nowait()
+                self._rounds.start(partial(self.process_message, item.message))
+        except Empty:
+            pass

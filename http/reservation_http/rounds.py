@@ -1,0 +1,87 @@
+"""Answers quick requests in the server's own loop, in rounds (reservation.rounds).
+
+Waitress reads requests in one thread and hands each to another of its pool. Here those that have arrived
+together are worked on by the thread that has read them. What is slow would keep everybody waiting, and goes to
+the pool as ever.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from waitress.task import ThreadedTaskDispatcher
+
+from reservation.rounds import RoundPipelining, Rounds
+from reservation_http.connection import Connection
+
+#: Most requests in one round: the first waits for the last.
+_MOST = 64
+#: Bytes of an answer that are collected before they are sent: head and body of most go out at once.
+_SEND_BYTES = 18_000
+
+
+class RoundDispatcher:
+    """What Waitress gives its tasks to.
+
+    Arguments:
+        pool: for requests that are slow.
+        is_slow: whether a request with this path is.
+        pipelining: what requests ask Redis with.
+        after_round: called once the requests of a round are answered.
+    """
+
+    def __init__(
+        self,
+        pool: ThreadedTaskDispatcher,
+        is_slow: Callable[[str], bool],
+        pipelining: RoundPipelining,
+        after_round: Callable[[], object],
+    ) -> None:
+        self._pool = pool
+        self._is_slow = is_slow
+        self._after_round = after_round
+        self._rounds = Rounds(pipelining)
+        self._ready: deque[Connection] = deque()
+
+    def serve(self, server: Any) -> None:
+        """Takes the tasks of a Waitress server from now on, in the thread that runs its loop."""
+        loop, pull_trigger = threading.get_ident(), server.pull_trigger
+
+        def wake() -> None:
+            # The loop need not be woken by itself: two system calls a request.
+            if threading.get_ident() != loop:
+                pull_trigger()
+
+        server.task_dispatcher, server.pull_trigger = self, wake
+        # As an argument it is deprecated: without it each answer is sent in two pieces.
+        server.adj.send_bytes = _SEND_BYTES
+
+    def add_task(self, connection: Connection) -> None:
+        """Takes a connection whose next request has arrived."""
+        if self._is_slow(connection.requests[0].path):
+            self._pool.add_task(connection)
+        else:
+            self._ready.append(connection)
+
+    def set_thread_count(self, count: int) -> None:
+        """Of the pool."""
+        self._pool.set_thread_count(count)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """Stops the pool."""
+        return bool(self._pool.shutdown(cancel_pending, timeout))
+
+    @property
+    def pausing_s(self) -> float:
+        """How long the loop may wait for something to arrive before a request has to be gone on with."""
+        return max(0.0, self._rounds.pausing_s)
+
+    def work(self) -> None:
+        """Answers what has arrived."""
+        self._rounds.wake()
+        while self._ready or self._rounds.tasks:
+            for _ in range(min(_MOST, len(self._ready))):
+                self._rounds.start(self._ready.popleft().serve)
+            self._rounds.work()
+            self._after_round()
