@@ -61,7 +61,7 @@ class Process:
 
     def family(self) -> dict[int, str]:
         """Command lines of all processes below this one, by pid."""
-        return _below(self.process.pid)
+        return below(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 20) -> int:
         self.process.send_signal(number)
@@ -73,7 +73,7 @@ class Process:
         return status
 
 
-def _below(root: int) -> dict[int, str]:
+def below(root: int) -> dict[int, str]:
     """Command lines of all processes below one, by pid."""
     rows = list(_processes())
     found: dict[int, str] = {}

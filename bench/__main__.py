@@ -1,0 +1,110 @@
+"""Runs the benchmark: starts servers of its own, measures each case beside its yardstick, in turn, prints a
+table, writes bench/results/, and puts table and charts into docs/.
+
+    python -m bench [--full] [--only CASE …] [--no-docs]
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from rich.console import Console
+
+from bench import charts, latency, load, results, throughput
+from bench.results import Report, Row
+from bench.servers import Service
+from reservation import embedded
+
+_CASES = ("throughput", "latency", "storm", "script")
+
+
+def main() -> int:
+    """Measures; returns the exit status: 1 if a target is not met."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="more and longer rounds, and a hundred large events")
+    parser.add_argument("--only", choices=_CASES, nargs="+", default=_CASES, help="measure only some; writes nothing")
+    parser.add_argument("--no-docs", action="store_true", help="leave docs/ as they are")
+    options = parser.parse_args()
+    console = Console()
+    report = Report("full" if options.full else "short")
+    began = time.monotonic()
+    with console.status("") as status:
+
+        def say(text: str) -> None:
+            status.update(f"{time.monotonic() - began:3.0f} s  {text}")
+            if not console.is_terminal:
+                console.print(f"{time.monotonic() - began:3.0f} s  {text}")
+
+        with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
+            _measure(report, Path(folder), options.only, options.full, say)
+    console.print(results.table(report.rows))
+    if tuple(options.only) == _CASES:
+        console.print(f"wrote {report.save()}")
+        if not options.no_docs:
+            saved = results.load(report.mode)
+            results.write_docs(saved)
+            charts.draw(saved)
+    console.print(f"{time.monotonic() - began:.0f} s")
+    return int(any(row.met is False for row in report.rows))
+
+
+def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, say: Callable[[str], None]) -> None:
+    add = report.rows.extend
+    stock = 3_600.0  # only where `throughput` is left out
+    if "throughput" in cases:
+        (folder / "a").mkdir()
+        rows = throughput.accept_and_work(folder / "a", 5 if full else 3, say)
+        stock = statistics.median(rows[1].beside)
+        add(rows)
+    if {"throughput", "latency"} & set(cases):
+        (folder / "b").mkdir()
+        service = Service(folder / "b")
+        with service.up() as client:
+            state = redis.Redis.from_url(embedded.url(folder / "b" / "var" / "redis"), decode_responses=True)
+            if "latency" in cases:
+                add(latency.idle(client, 1_000 if full else 200, say))
+                add(latency.idle_cost(30 if full else 5, say))
+            rows, costs = throughput.end_to_end(service, client, 5 if full else 3, 10 if full else 4, stock, say)
+            report.series["cpu_us_per_hold"] = costs
+            capacity = statistics.median(rows[1].rounds)
+            if "throughput" in cases:
+                add(rows)
+            if "latency" in cases:
+                seconds = 60 if full else 10
+                rows, report.series["open_loop_ms"] = latency.open_loop(service, client, capacity, seconds, say)
+                add(rows)
+                add(latency.reads(client, 30 if full else 10, say))
+                add(latency.creation(client, state, 10 if full else 5, say))
+                add(latency.memory(service, client, state, say))
+            if full and "throughput" in cases:
+                say("a hundred events of 10,000 seats")
+                client.create_events(100, 10_000)
+                loaded, _ = throughput.end_to_end(service, client, 3, 10, stock, say)
+                name = "the same with 100 events of 10,000 loaded"
+                add([Row(name, "holds/s", loaded[1].rounds, "higher", 0.95, [capacity] * 3, "before")])
+            state.close()
+    if "storm" in cases:
+        (folder / "c").mkdir()
+        service = Service(folder / "c", LOCK_EXPIRATION_TIME="10", MAX_OPEN_JOBS="20000")
+        with (
+            service.up() as client,
+            redis.Redis.from_url(embedded.url(folder / "c" / "var" / "redis"), decode_responses=True) as state,
+        ):
+            rows, report.series["storm"] = latency.storm(service, client, state, say)
+            add(rows)
+    if "script" in cases:
+        (folder / "d").mkdir()
+        say("the raw hold script")
+        add(throughput.raw_script(folder / "d"))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except load.LoadError as error:
+        sys.exit(f"the service answered what it should not: {error}")

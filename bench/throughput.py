@@ -1,0 +1,190 @@
+"""How much: accepting holds, carrying them out, and both with the answer read, each beside its yardstick."""
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import redis
+
+from bench import load, processes
+from bench.results import Row
+from bench.servers import Client, Service, bare_falcon, paused, redis_servers, running, wait_until
+from reservation.embedded import EmbeddedRedis
+from reservation.scripts import source
+from reservation_cli.supervisor import Child
+
+#: Holds that are queued and carried out in one round.
+_QUEUED = 10_000
+#: The API process that is held against bare Falcon.
+_THREADS = 16
+#: Worker processes and threads, and prefetch, that stock Dramatiq is tried with: the best is the yardstick.
+_STOCK_SETTINGS = [(2, 4, 64), (3, 2, 64), (2, 2, 64)]
+#: Our workers: one process for each core.
+_WORKERS, _WORKER_THREADS = 2, 2
+
+
+def accept_and_work(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """Accepting holds beside bare Falcon, then carrying them out beside stock Dramatiq."""
+    accepted, bare, worked, stock = [], [], [], []
+    with ExitStack() as stack:
+        state, queue = stack.enter_context(redis_servers(folder))
+        plain = stack.enter_context(EmbeddedRedis(folder / "stock", durable=False))
+        bare_url = stack.enter_context(bare_falcon(folder, _THREADS))
+        service = Service(
+            folder,
+            REDIS_URL=state.url(),
+            BROKER_URL=queue.url(),
+            API_PROCESSES="1",
+            API_THREADS=str(_THREADS),
+            WORKER_THREADS=str(_WORKER_THREADS),
+        )
+        client = stack.enter_context(service.api())
+        ours = [service.role("worker") for _ in range(_WORKERS)]
+        stack.enter_context(running(*ours, service.role("sweeper")))
+        workers = [child.process.pid for child in ours if child.process]
+        wait_until(lambda: client.json("GET", "/health/ready")["workers"] == _WORKERS)
+        results = stack.enter_context(redis.Redis.from_url(state.url()))
+        settings = _best_stock(folder, plain, say)
+        for number in range(1, rounds + 1):
+            say(f"accept and work, round {number} of {rounds}")
+            bare.append(load.plain(bare_url, 3))
+            (event,) = client.create_events(1, _QUEUED)
+            with paused(workers):
+                done = load.run(service.url, "accept", [event], _QUEUED, holds=_QUEUED)
+                accepted.append(done.accepted / done.seconds)
+                # The last messages are on their way.
+                wait_until(lambda: _waiting(queue) >= _QUEUED - 100 * _WORKERS)
+                time.sleep(0.2)
+                began = time.monotonic()
+            jobs = f"event:{{{event}}}:jobs"
+            wait_until(lambda: not results.zcard(jobs), 0.005)  # noqa: B023 - called at once
+            worked.append(_QUEUED / (time.monotonic() - began))
+            stock.append(_stock(folder, plain, settings))
+    name = "{} processes x {} threads, prefetch {}".format(*settings)
+    return [
+        Row(
+            "accept a hold", "holds/s", accepted, "higher", 0.5, bare, "bare Falcon", "workers stopped, 1 x 16 threads"
+        ),
+        Row(
+            "carry out 10,000 queued holds", "holds/s", worked, "higher", 1.4, stock, "stock Dramatiq", f"stock: {name}"
+        ),
+    ]
+
+
+def _waiting(queue: EmbeddedRedis) -> int:
+    with redis.Redis.from_url(queue.url()) as client:
+        return int(client.llen("dramatiq:seat_operations"))
+
+
+@contextmanager
+def _stock_workers(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) -> Iterator[list[int]]:
+    processes_, threads, prefetch = settings
+    env = {"STOCK_URL": server.url(), "dramatiq_queue_prefetch": str(prefetch)}
+    command = [sys.executable, "-m", "dramatiq", "bench.stock_dramatiq"]
+    options = ["--processes", str(processes_), "--threads", str(threads), "--skip-logging"]
+    child = Child("stock", [*command, *options], folder / "stock.log", env)
+    with running(child):
+        if child.process is None:
+            raise AssertionError("a child that was started has a process")
+        root = child.process.pid
+        # A process is ready once its consumers have said that they live.
+        with redis.Redis.from_url(server.url()) as client:
+            wait_until(lambda: client.zcard("dramatiq:__heartbeats__") >= processes_)
+        yield [root, *processes.below(root)]
+
+
+def _stock(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) -> float:
+    """Messages a second that stock Dramatiq works off a filled queue, with results."""
+    with redis.Redis.from_url(server.url()) as client, redis.Redis.from_url(server.url(1)) as results:
+        client.flushall()
+        with _stock_workers(folder, server, settings) as pids, paused(pids):
+            env = {**os.environ, "STOCK_URL": server.url()}
+            subprocess.run([sys.executable, "-m", "bench.stock_dramatiq", str(_QUEUED)], env=env, check=True)
+            began = time.monotonic()
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            wait_until(lambda: results.dbsize() >= _QUEUED, 0.005)
+            return _QUEUED / (time.monotonic() - began)
+
+
+def _best_stock(folder: Path, server: EmbeddedRedis, say: Callable[[str], None]) -> tuple[int, int, int]:
+    found = {}
+    for settings in _STOCK_SETTINGS:
+        say("stock Dramatiq with {} processes x {} threads, prefetch {}".format(*settings))
+        found[settings] = _stock(folder, server, settings)
+    return max(found, key=lambda settings: found[settings])
+
+
+def end_to_end(
+    service: Service, client: Client, rounds: int, seconds: float, stock: float, say: Callable[[str], None]
+) -> tuple[list[Row], dict[str, float]]:
+    """Accept, work and status read over HTTP, in events of 100 and of 10,000 seats, in turn. Also what a hold
+    costs each part in microseconds of processor time.
+
+    Arguments:
+        service: running, as `reservation up` runs it.
+        stock: what stock Dramatiq works off a second.
+    """
+    small, large, reads, costs = [], [], [], []
+    for number in range(1, rounds + 1):
+        for seats, figures in ((100, small), (10_000, large)):
+            say(f"end to end with {seats:,} seats, round {number} of {rounds}")
+            most = round(seconds * 2_500)
+            events = client.create_events(max(1, most // seats), seats)
+            pids = processes.roles(os.getpid())
+            before = {role: sum(map(processes.cpu_s, found)) for role, found in pids.items()}
+            done = load.run(service.url, "follow", events, seats, seconds=seconds)
+            if done.held != done.ended:
+                raise load.LoadError(f"{done.ended - done.held} free seats were not held")
+            figures.append(done.ended / done.seconds)
+            reads.append(done.reads / done.ended)
+            after = {role: sum(map(processes.cpu_s, found)) for role, found in pids.items()}
+            costs.append({role: (after[role] - before[role]) / done.ended * 1e6 for role in pids})
+    beside = [stock] * rounds
+    note = f"32 connections, {statistics.median(reads):.2f} status reads a hold"
+    rows = [
+        Row(
+            "end to end, events of 100 seats", "holds/s", small, "higher", 0.35, beside, "stock Dramatiq's drain", note
+        ),
+        Row("the same at 10,000 seats", "holds/s", large, "higher", 0.95, small, "at 100 seats"),
+    ]
+    return rows, {role: statistics.median(cost[role] for cost in costs) for role in costs[0]}
+
+
+def raw_script(folder: Path) -> list[Row]:
+    """The hold script by itself through redis-benchmark, with what it needs prepared in the same call."""
+    prepare = """
+local n = string.match(ARGV[1], '%d+$')
+local seat, user, job = 'k3v9x2m7qa-' .. n, '0b9f5a52-7c1e-4f0b-9d3e-' .. n, 'k3v9x2m7qa-' .. n
+local KEYS = {'event:{k3v9x2m7qa}', 'event:{k3v9x2m7qa}:available', 'event:{k3v9x2m7qa}:holds',
+  'event:{k3v9x2m7qa}:changes', 'seat:{k3v9x2m7qa}-' .. n, 'seat:{k3v9x2m7qa}-' .. n .. ':lock',
+  'event:{k3v9x2m7qa}:holder:' .. user, 'job:{k3v9x2m7qa}-' .. n, 'event:{k3v9x2m7qa}:jobs'}
+local ARGV = {86400000, '', job, seat, user, 'actor', 0, 300000, 60000, 6}
+redis.call('HSET', KEYS[5], 'id', seat, 'eventId', 'k3v9x2m7qa', 'UUID', '', 'status', 'Available')
+redis.call('HSET', KEYS[8], 'status', 'waiting', 'seatId', seat, 'user', user, 'createdAt', 1, 'deadline', 9e15)
+redis.call('HDEL', KEYS[8], 'code')
+redis.call('DEL', KEYS[7])
+"""
+    rows = []
+    for title, durable in (("always", True), ("never", False)):
+        with EmbeddedRedis(folder / f"script-{title}", durable=durable) as server:
+            with redis.Redis.from_url(server.url()) as client:
+                sha = client.script_load(prepare + source("hold"))
+            socket = server.url().removeprefix("unix://").partition("?")[0]
+            command = ["redis-benchmark", "-s", socket, "-c", "50", "-n", "40000", "-r", "10000", "--csv"]
+            done = subprocess.run(
+                [*command, "EVALSHA", str(sha), "0", "__rand_int__"], capture_output=True, text=True, check=True
+            )
+            found = re.search(r'^"EVALSHA[^\n]*?","([\d.]+)"', done.stdout, re.MULTILINE)
+            if not found:
+                raise load.LoadError(f"redis-benchmark said: {done.stdout}")
+            name = f"raw hold script, appended {'before each answer' if durable else 'to no file'}"
+            rows.append(Row(name, "holds/s", [float(found[1])], "higher", note="redis-benchmark, 50 connections"))
+    return rows
