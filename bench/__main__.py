@@ -1,5 +1,5 @@
 """Runs the benchmark: starts servers of its own, measures each case beside its yardstick, in turn, prints a
-table, writes bench/results/, and puts table and charts into docs/.
+table, and writes bench/results/; a full run also puts table and charts into docs/.
 
     python -m bench [--full] [--only CASE …] [--no-docs]
 """
@@ -28,9 +28,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="more and longer rounds, and a hundred large events")
     parser.add_argument("--only", choices=_CASES, nargs="+", default=_CASES, help="measure only some; writes nothing")
-    parser.add_argument("--no-docs", action="store_true", help="leave docs/ as they are")
+    parser.add_argument("--no-docs", action="store_true", help="leave docs/ as they are after a full run")
     options = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
     report = Report("full" if options.full else "short")
     began = time.monotonic()
     with console.status("") as status:
@@ -45,7 +47,7 @@ def main() -> int:
     console.print(results.table(report.rows))
     if tuple(options.only) == _CASES:
         console.print(f"wrote {report.save()}")
-        if not options.no_docs:
+        if options.full and not options.no_docs:
             saved = results.load(report.mode)
             results.write_docs(saved)
             charts.draw(saved)
@@ -90,7 +92,7 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
             state.close()
     if "storm" in cases:
         (folder / "c").mkdir()
-        service = Service(folder / "c", LOCK_EXPIRATION_TIME="10", MAX_OPEN_JOBS="20000")
+        service = Service(folder / "c", LOCK_EXPIRATION_TIME="10", WORKER_PROCESSES="2")
         with (
             service.up() as client,
             redis.Redis.from_url(embedded.url(folder / "c" / "var" / "redis"), decode_responses=True) as state,

@@ -83,7 +83,7 @@ class Recorder(Scripts):
         super().__init__(redis.Redis(), Guard("none", bool))
         self.calls: list[bytes] = []
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = ()) -> Any:
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
         """Answers as if the call had succeeded."""
         if name in _SCRIPTS:
             call: Any = ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *args)
@@ -103,7 +103,7 @@ def prepare() -> Work:
     """Makes up an event, and a user for each of its seats."""
     event_id, recorder = new_event_id(), Recorder()
     # A clock that was never read sets no limit to how long a call is on its way.
-    seats = Seats(recorder, Policy.of(Settings()), ServerClock(recorder.client))
+    seats = Seats(recorder, Policy.of(Settings()), ServerClock(lambda: 0.0))
     for number in range(1, _SEATS + 1):
         seat, user, job = SeatId(event_id, number), str(uuid4()), JobId.new(event_id)
         seats.accept_hold(seat, user, job)

@@ -17,7 +17,8 @@ from rich.table import Table
 
 #: Where the figures go.
 FOLDER = Path(__file__).parent / "results"
-_DOCS = FOLDER.parent.parent / "docs" / "performance.md"
+#: The document with the table of the last full run.
+DOCS = FOLDER.parent.parent / "docs" / "performance.md"
 _BEGIN, _END = "<!-- results: written by the benchmark -->\n", "<!-- end of results -->\n"
 
 
@@ -125,9 +126,9 @@ def markdown(content: dict[str, Any]) -> str:
 
 def write_docs(content: dict[str, Any]) -> None:
     """Puts the table into docs/performance.md."""
-    before, _, rest = _DOCS.read_text(encoding="utf-8").partition(_BEGIN)
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(_BEGIN)
     after = rest.partition(_END)[2]
-    _DOCS.write_text(f"{before}{_BEGIN}\n{markdown(content)}\n{_END}{after}", encoding="utf-8")
+    DOCS.write_text(f"{before}{_BEGIN}\n{markdown(content)}\n{_END}{after}", encoding="utf-8")
 
 
 def _cells(row: Row) -> list[str]:

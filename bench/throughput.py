@@ -19,6 +19,7 @@ from bench.servers import Client, Service, bare_falcon, paused, redis_servers, r
 from reservation.embedded import EmbeddedRedis
 from reservation.scripts import source
 from reservation_cli.supervisor import Child
+from tests.e2e.conftest import below
 
 #: Holds that are queued and carried out in one round.
 _QUEUED = 10_000
@@ -97,7 +98,7 @@ def _stock_workers(folder: Path, server: EmbeddedRedis, settings: tuple[int, int
         # A process is ready once its consumers have said that they live.
         with redis.Redis.from_url(server.url()) as client:
             wait_until(lambda: client.zcard("dramatiq:__heartbeats__") >= processes_)
-        yield [root, *processes.below(root)]
+        yield [root, *below(root)]
 
 
 def _stock(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) -> float:
@@ -132,7 +133,9 @@ def end_to_end(
         service: running, as `reservation up` runs it.
         stock: what stock Dramatiq works off a second.
     """
-    small, large, reads, costs = [], [], [], []
+    small: list[float] = []
+    large: list[float] = []
+    reads, costs = [], []
     for number in range(1, rounds + 1):
         for seats, figures in ((100, small), (10_000, large)):
             say(f"end to end with {seats:,} seats, round {number} of {rounds}")

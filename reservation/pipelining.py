@@ -3,7 +3,7 @@
 A thread that finds nobody sending sends its own command at once: an idle service has one round trip and
 no hand-over. What others ask for meanwhile is sent in one go by the first of them, as soon as the replies
 are there: the busier a process, the fewer its round trips, and with `appendfsync always` all commands of
-one go share one sync of the disk (docs/decisions/0009-pipelining.md).
+one go share one sync of the disk (docs/decisions/0009-rounds.md).
 """
 
 import threading
