@@ -13,7 +13,6 @@ from dramatiq.results import Results
 from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
-from actors.outbox import Outbox
 from actors.results import LedgerBackend
 from actors.rounds import JOBS_AT_ONCE
 from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
@@ -21,6 +20,7 @@ from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
 from reservation.ids import JobId
 from reservation.jobs import Task
+from reservation.rounds import step
 from reservation.settings import Settings
 from reservation.store import Store
 
@@ -66,10 +66,7 @@ class Queue:
     actors: Actors
     guard: Guard
     backlog: Backlog
-    outbox: Outbox[tuple[JobId, Task]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "outbox", Outbox(self.send_jobs))  # as the dataclass is frozen
+    _posted: list[tuple[JobId, Task]] = field(default_factory=list, init=False)
 
     @classmethod
     def connect(
@@ -107,8 +104,16 @@ class Queue:
         return cls(broker, declare(broker, store), Guard("broker", backlog.count), backlog)
 
     def post_job(self, job_id: JobId, task: Task) -> None:
-        """Sends a job's message soon; does not wait for that."""
-        self.outbox.put((job_id, task))
+        """Sends a job's message; in a round, with those of the other requests that have come as far."""
+        self._posted.append((job_id, task))
+        if not step():
+            self.send_posted()
+
+    def send_posted(self) -> None:
+        """Sends the messages of a round in one go."""
+        jobs = list(self._posted)
+        self._posted.clear()
+        self.send_jobs(jobs)
 
     def send_jobs(self, jobs: Sequence[tuple[JobId, Task]]) -> bool:
         """Sends the messages of jobs in one go. Returns False if the queue cannot be reached: the jobs are in

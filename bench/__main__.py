@@ -69,7 +69,7 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
         with service.up() as client:
             state = redis.Redis.from_url(embedded.url(folder / "b" / "var" / "redis"), decode_responses=True)
             if "latency" in cases:
-                add(latency.idle(client, 1_000 if full else 200, say))
+                add(latency.idle(client, 500 if full else 200, say))
                 add(latency.idle_cost(30 if full else 5, say))
             rows, costs = throughput.end_to_end(service, client, 5 if full else 3, 10 if full else 4, stock, say)
             report.series["cpu_us_per_hold"] = costs

@@ -136,6 +136,8 @@ def end_to_end(
     small: list[float] = []
     large: list[float] = []
     reads, costs = [], []
+    say("end to end: warming up")
+    load.run(service.url, "follow", client.create_events(1, 10_000), 10_000, seconds=3)
     for number in range(1, rounds + 1):
         for seats, figures in ((100, small), (10_000, large)):
             say(f"end to end with {seats:,} seats, round {number} of {rounds}")

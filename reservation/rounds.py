@@ -40,6 +40,20 @@ def pause(seconds: float) -> bool:
     return True
 
 
+class _Step:
+    """What a task says that is to be gone on with once the others of the round have come as far."""
+
+
+def step() -> bool:
+    """Lets the other tasks of the round come as far as this one, and then what is to be done for all of them be
+    done. Returns False, at once, where that is nobody's task."""
+    current = getcurrent()
+    if not isinstance(current, _Task) or current.parent is None:
+        return False
+    current.parent.switch(_Step())
+    return True
+
+
 class RoundPipelining(Pipelining):
     """Commands of the tasks of a round, sent together; those of other threads as ever."""
 
@@ -66,17 +80,20 @@ class Rounds:
 
     Arguments:
         pipelining: what the tasks ask Redis with.
+        at_step: does what is to be done for all tasks that have come to a `step`.
     """
 
-    def __init__(self, pipelining: RoundPipelining) -> None:
+    def __init__(self, pipelining: RoundPipelining, at_step: Callable[[], object] = lambda: None) -> None:
         self._pipelining = pipelining
+        self._at_step = at_step
+        self._stepping: list[_Task] = []
         self._asking: list[tuple[_Task, Command]] = []
         self._pausing: list[tuple[_Task, float]] = []
 
     @property
     def tasks(self) -> int:
-        """Those that ask for something."""
-        return len(self._asking)
+        """Those that can be gone on with."""
+        return len(self._asking) + len(self._stepping)
 
     @property
     def pausing_s(self) -> float:
@@ -93,6 +110,11 @@ class Rounds:
         replies = self._pipelining.send_together([command for _, command in asking]) if asking else []
         for (task, _), reply in zip(asking, replies, strict=True):
             self._go_on(task, reply)
+        if self._stepping:
+            stepping, self._stepping = self._stepping, []
+            self._at_step()
+            for task in stepping:
+                self._go_on(task)
 
     def wake(self) -> None:
         """Goes on with the tasks whose pause is over. Raises what one of them raises."""
@@ -109,5 +131,7 @@ class Rounds:
             return
         if isinstance(wish, _Later):
             self._pausing.append((task, wish.due))
+        elif isinstance(wish, _Step):
+            self._stepping.append(task)
         else:
             self._asking.append((task, wish))

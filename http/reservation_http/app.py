@@ -38,11 +38,9 @@ class Services:
         return cls(store, queue)
 
     def start(self) -> None:
-        """From now on watches both servers, so that no request waits for one that is gone, and sends messages
-        from a thread of its own."""
+        """Watches both servers from now on, so that no request waits for one that is gone."""
         self.store.guard.start()
         self.queue.guard.start()
-        self.queue.outbox.start()
 
 
 def routes(services: Services) -> list[tuple[str, object]]:

@@ -5,6 +5,7 @@ together are worked on by the thread that has read them. What is slow would keep
 the pool as ever.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class RoundDispatcher:
         pool: for requests that are slow.
         is_slow: whether a request with this path is.
         pipelining: what requests ask Redis with.
-        after_round: called once the requests of a round are answered.
+        at_step: does what the requests of a round have left to be done for all of them.
     """
 
     def __init__(
@@ -36,12 +37,11 @@ class RoundDispatcher:
         pool: ThreadedTaskDispatcher,
         is_slow: Callable[[str], bool],
         pipelining: RoundPipelining,
-        after_round: Callable[[], object],
+        at_step: Callable[[], object],
     ) -> None:
         self._pool = pool
         self._is_slow = is_slow
-        self._after_round = after_round
-        self._rounds = Rounds(pipelining)
+        self._rounds = Rounds(pipelining, at_step)
         self._ready: deque[Connection] = deque()
 
     def serve(self, server: Any) -> None:
@@ -74,8 +74,10 @@ class RoundDispatcher:
 
     @property
     def pausing_s(self) -> float:
-        """How long the loop may wait for something to arrive before a request has to be gone on with."""
-        return max(0.0, self._rounds.pausing_s)
+        """How long the loop may wait for something to arrive before a request has to be gone on with: whole
+        milliseconds, which is what it counts in, so that it does not look again and again meanwhile."""
+        pause_s = self._rounds.pausing_s
+        return math.ceil(max(0.0, pause_s) * 1000) / 1000 if pause_s < math.inf else pause_s
 
     def work(self) -> None:
         """Answers what has arrived."""
@@ -84,4 +86,3 @@ class RoundDispatcher:
             for _ in range(min(_MOST, len(self._ready))):
                 self._rounds.start(self._ready.popleft().serve)
             self._rounds.work()
-            self._after_round()

@@ -31,8 +31,6 @@ DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
 #: its connection is lost.
 _LINGER_S = 0.5
-#: How long the last messages to the queue may take then, seconds. What is not sent, the sweeper sends.
-_POST_S = 2.0
 #: How long a thread may keep the interpreter while another waits, seconds. With the default of 5 ms
 #: four threads answered a quarter of the requests or fewer (docs/performance.md).
 _SWITCH_INTERVAL_S = 0.0001
@@ -82,7 +80,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     )
     server.channel_class = Connection
     pipelining = cast(RoundPipelining, services.store.scripts.pipelining)
-    rounds = RoundDispatcher(server.task_dispatcher, is_slow, pipelining, services.queue.outbox.flush)
+    rounds = RoundDispatcher(server.task_dispatcher, is_slow, pipelining, services.queue.send_posted)
     rounds.serve(server)
     stop = signals.Flag()
     lifeline.watch(stop.set)
@@ -96,7 +94,6 @@ def run(settings: Settings, listener: socket.socket) -> None:
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
     _drain(server, rounds, channels, settings.request_timeout)
-    services.queue.outbox.stop(_POST_S)
     log.info("stopped serving")
 
 
