@@ -1,0 +1,130 @@
+"""Tasks that one thread works on in rounds."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from reservation.clients import Command
+from reservation.rounds import RoundPipelining, Rounds, pause
+from tests.conftest import wait_for
+
+
+class _Line:
+    """Where commands go, as in the tests of Pipelining: -1 is answered with an error, 0 makes the whole fail."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[Any]] = []
+        self.pipelining = RoundPipelining(self._send)
+        self.rounds = Rounds(self.pipelining)
+
+    def _send(self, commands: list[Command]) -> list[Any]:
+        self.sent.append([command[0] for command in commands])
+        if 0 in self.sent[-1]:
+            raise ConnectionError("gone")
+        return [ValueError(number) if number == -1 else number for number in self.sent[-1]]
+
+    def work(self) -> None:
+        while self.rounds.tasks:
+            self.rounds.work()
+
+
+@pytest.fixture
+def line() -> _Line:
+    return _Line()
+
+
+def _asker(line: _Line, heard: list[Any], *numbers: int) -> Callable[[], None]:
+    """A task that asks for one after another and notes what it hears."""
+
+    def ask() -> None:
+        for number in numbers:
+            try:
+                heard.append(line.pipelining.execute([number]))
+            except (ValueError, ConnectionError) as error:
+                heard.append(type(error))
+
+    return ask
+
+
+def test_what_the_tasks_of_a_round_ask_for_goes_in_one(line: _Line) -> None:
+    """Each goes on with its own replies; one that has ended costs the next round nothing."""
+    heard: list[list[Any]] = [[], [], []]
+    for notes, numbers in zip(heard, [(1, 4, 6), (2,), (3, 5)], strict=True):
+        line.rounds.start(_asker(line, notes, *numbers))
+    assert line.sent == []
+    line.work()
+    assert line.sent == [[1, 2, 3], [4, 5], [6]]
+    assert heard == [[1, 4, 6], [2], [3, 5]]
+
+
+def test_an_error_is_raised_in_its_task_only(line: _Line) -> None:
+    """The others have their replies, and the task may go on."""
+    heard: list[list[Any]] = [[], []]
+    line.rounds.start(_asker(line, heard[0], -1, 3))
+    line.rounds.start(_asker(line, heard[1], 2))
+    line.work()
+    assert heard == [[ValueError, 3], [2]]
+
+
+def test_an_error_of_the_whole_is_raised_in_each_task(line: _Line) -> None:
+    """And the next round is sent again."""
+    heard: list[list[Any]] = [[], []]
+    line.rounds.start(_asker(line, heard[0], 0, 3))
+    line.rounds.start(_asker(line, heard[1], 2, 4))
+    line.work()
+    assert heard == [[ConnectionError, 3], [ConnectionError, 4]]
+
+
+def test_what_a_task_raises_is_raised_to_who_works_on_it(line: _Line) -> None:
+    """At its start, or in the round in which it does; the next task is worked on as ever."""
+
+    def fail(*numbers: int) -> None:
+        for number in numbers:
+            line.pipelining.execute([number])
+        raise KeyError(*numbers)
+
+    with pytest.raises(KeyError):
+        line.rounds.start(fail)
+    line.rounds.start(partial(fail, 1))
+    with pytest.raises(KeyError):
+        line.rounds.work()
+    heard: list[Any] = []
+    line.rounds.start(_asker(line, heard, 2))
+    line.work()
+    assert heard == [2]
+
+
+def test_outside_of_a_task_nothing_is_left(line: _Line) -> None:
+    """A command is sent at once, an error raised, and a pause is none."""
+    assert line.pipelining.execute([1]) == 1
+    with pytest.raises(ValueError, match="-1"):
+        line.pipelining.execute([-1])
+    with pytest.raises(ConnectionError):
+        line.pipelining.execute([0])
+    assert line.sent == [[1], [-1], [0]]
+    assert not pause(60)
+
+
+def test_others_go_on_while_a_task_pauses(line: _Line) -> None:
+    """It asks for nothing meanwhile, and goes on when its time has come."""
+    heard: list[Any] = []
+
+    def rest() -> None:
+        heard.append(pause(0.05))
+        _asker(line, heard, 2)()
+
+    line.rounds.start(rest)
+    line.rounds.start(_asker(line, heard, 1))
+    assert line.rounds.tasks == 1
+    line.work()
+    assert heard == [1]
+    assert line.rounds.pausing_s < 1
+    line.rounds.wake()
+    assert heard == [1], "not before its time"
+    wait_for(lambda: line.rounds.pausing_s <= 0)
+    line.rounds.wake()
+    line.work()
+    assert heard == [1, True, 2]
+    assert line.rounds.pausing_s > 1e9, "nobody pauses any more"
