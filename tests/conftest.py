@@ -9,13 +9,14 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from dramatiq import Worker
 
 from actors.queue import Queue
+from actors.rounds import RoundWorker
 from reservation import keys
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
+from reservation.rounds import RoundPipelining
 from reservation.seats import Verdict
 from reservation.settings import Settings
 from reservation.store import Store
@@ -48,7 +49,7 @@ def settings(make_settings: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """The domain on an empty server."""
-    store = Store.connect(settings, connections=32)
+    store = Store.connect(settings, connections=32, pipelining=RoundPipelining)
     store.client.flushall()
     yield store
     store.client.connection_pool.disconnect()
@@ -104,12 +105,20 @@ def queue(settings: Settings, store: Store) -> Queue:
 
 
 @contextmanager
-def working(queue: Queue) -> Iterator[Worker]:
-    """A worker on threads of this process."""
-    worker = Worker(queue.broker, worker_threads=4, worker_timeout=100)
+def working(store: Store, queue: Queue, threads: int = 4) -> Iterator[None]:
+    """A worker on threads of this process, as `reservation worker` has it.
+
+    Arguments:
+        store: what the queue's actors work on.
+        queue: whose messages are worked on.
+        threads: how many carry jobs out.
+    """
+    pipelining = store.scripts.pipelining
+    assert isinstance(pipelining, RoundPipelining)
+    worker = RoundWorker(queue.broker, pipelining, threads, idle_ms=100)
     worker.start()
     try:
-        yield worker
+        yield
     finally:
         worker.stop()
 

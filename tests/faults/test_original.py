@@ -147,7 +147,7 @@ def test_an_expiry_frees_a_reserved_seat(store: Store, brief: Store, queue: Queu
     assert Buyer(brief, user).reserve(seat).code == Code.RESERVED
     wait_for(lambda: store.events.load(event.id).now > end)
     store.client.zadd(keys.holds(event.id), {str(seat): end})
-    with working(queue):
+    with working(store, queue):
         Sweeper(store, queue).sweep()
         wait_for(lambda: not store.events.load(event.id).holds)
     assert (store.seats.get(seat).status, store.seats.get(seat).user) == ("Reserved", user)
@@ -236,7 +236,7 @@ def test_a_job_lost_between_pop_and_bookkeeping(service: Service, mortal_redis: 
 def test_a_result_deleted_before_it_is_stored(store: Store, queue: Queue, event: Event) -> None:
     """For a while, and after a crash for good, there was neither job nor result. Here one step ends a job:
     who reads it all the time sees it open, then its result."""
-    with working(queue):
+    with working(store, queue):
         for number in range(1, 21):
             job = send_hold(store, queue, SeatId(event.id, number), str(uuid4()))
             while not (shown := store.jobs.read(job)).ended:  # NotFound would end the test
@@ -277,7 +277,7 @@ def test_retries_without_backoff(
 
     monkeypatch.setattr(gone_state.jobs, "task", noted)
     send_hold(store, queue, SeatId(event.id, 1), user)
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: len(began) > 4)
     pauses_s = [again - before for before, again in zip(ended, began[1:], strict=False)]
     # Not much longer, either: it looks ten times a second whether a pause is over. Dramatiq counts in whole ms.

@@ -12,20 +12,25 @@ from uuid import uuid4
 
 import pytest
 import redis
+from dramatiq import Actor
+from dramatiq.broker import MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.results import ResultMissing
 from freezegun import freeze_time
 
+from actors.consumer import WakingConsumer
 from actors.jobs import QUEUE
 from actors.listener import Listener
 from actors.queue import Queue
 from actors.results import LedgerBackend
+from actors.rounds import JOBS_AT_ONCE
 from actors.sweeper import Sweeper
 from reservation import keys
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
+from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, changes, wait_for, working
@@ -43,7 +48,7 @@ def _accept(store: Store, queue: Queue, seat: SeatId, user: str, *, send: bool =
 def test_a_worker_carries_jobs_out(store: Store, queue: Queue, event: Event, user: str) -> None:
     """Hold, then reserve; the result is in the ledger, and Dramatiq's result backend reads it there."""
     seat = SeatId(event.id, 1)
-    with working(queue):
+    with working(store, queue):
         job = _accept(store, queue, seat, user)
         wait_for(lambda: store.jobs.read(job).ended)
         reserve = JobId.new(event.id)
@@ -60,7 +65,7 @@ def test_a_worker_carries_jobs_out(store: Store, queue: Queue, event: Event, use
 
 def test_nothing_stays_in_the_queue(store: Store, queue: Queue, event: Event) -> None:
     """Every message is acknowledged; delayed and dead ones there are none."""
-    with working(queue):
+    with working(store, queue):
         jobs = [_accept(store, queue, SeatId(event.id, n), str(uuid4())) for n in range(1, 21)]
         wait_for(lambda: all(store.jobs.read(job).ended for job in jobs))
         queue.broker.join(QUEUE, timeout=5_000)
@@ -70,7 +75,7 @@ def test_nothing_stays_in_the_queue(store: Store, queue: Queue, event: Event) ->
 
 def test_an_idle_worker_is_woken_rather_than_polling(store: Store, queue: Queue, event: Event) -> None:
     """While nothing arrives, it asks a few times a second; Dramatiq's own would ask dozens of times."""
-    with working(queue):
+    with working(store, queue):
         time.sleep(0.3)
         before = commands(store)
         time.sleep(2)
@@ -105,7 +110,7 @@ def test_a_message_that_is_lost_is_sent_again(
     sweeper = Sweeper(store, queue)
     sweeper.sweep()
     assert queue.depth() == 0, "no worker lives that could be woken"
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: store.fleet.load().workers)
         sweeper.sweep()
         wait_for(lambda: store.jobs.read(job).ended)
@@ -128,14 +133,14 @@ def test_the_lag_is_how_long_messages_wait(store: Store, queue: Queue, event: Ev
     job = _accept(store, queue, SeatId(event.id, 1), str(uuid4()), send=False)
     accepted = store.events.load(event.id).now
     wait_for(lambda: store.events.load(event.id).now > accepted + 500)
-    with working(queue):
+    with working(store, queue):
         queue.send_jobs([(job, store.jobs.task(job))])
         wait_for(lambda: store.client.exists(keys.QUEUE_LAG))
         assert store.fleet.load().lag_ms < 400
     _accept(store, queue, SeatId(event.id, 2), str(uuid4()))
     accepted = store.events.load(event.id).now
     wait_for(lambda: store.events.load(event.id).now > accepted + 500)
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: store.fleet.load().lag_ms >= 500)
 
 
@@ -297,7 +302,7 @@ def test_a_script_that_breaks_fails_its_job(
 
     monkeypatch.setattr(type(store.seats), "hold", broken)
     job = _accept(store, queue, SeatId(event.id, 1), user)
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: store.jobs.read(job).ended)
     shown = store.jobs.read(job)
     assert shown.status == "failed"
@@ -314,13 +319,13 @@ def test_a_job_outlives_an_outage_of_its_state(make_settings: Callable[..., Sett
         EmbeddedRedis(Path(folder, "q")) as broker,
     ):
         settings = make_settings(redis_url=state.url(), broker_url=broker.url(), retry_max_delay=0.5)
-        store = Store.connect(settings, connections=8)
+        store = Store.connect(settings, connections=8, pipelining=RoundPipelining)
         queue = Queue.connect(settings, store, connections=8)
         event = store.events.create("Opening night", 10)
         job = _accept(store, queue, SeatId(event.id, 1), user, send=False)
         task = store.jobs.task(job)
         state.stop()
-        with working(queue):
+        with working(store, queue):
             assert queue.send_jobs([(job, task)])
             wait_for(lambda: queue.broker.client.hlen("dramatiq:seat_operations.DQ.msgs"), 20)
             state.start()
@@ -358,7 +363,7 @@ def test_an_expiry_is_heard_and_the_seat_freed(
 ) -> None:
     """With no sweeper: the notification alone."""
     brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
-    with listening(store, queue), working(queue):
+    with listening(store, queue), working(store, queue):
         Buyer(brief, user).hold(SeatId(event.id, 1))
         wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
     assert changes(store, event.id)[-1]["cause"] == "expired"
@@ -423,7 +428,7 @@ def test_a_missed_expiry_is_swept(
     for _ in range(3):
         Sweeper(store, queue).sweep()
     assert queue.depth() == 1
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: store.client.hget(keys.seat(SeatId(event.id, 1)), "status") == "Available")
         assert not store.client.exists(keys.releasing(event.id)), "the next expiry gets a message of its own"
 
@@ -467,41 +472,171 @@ def test_a_consumer_gives_back_what_it_did_not_start(store: Store, queue: Queue,
     assert queue.depth() == 3
 
 
-def test_a_full_consumer_waits_for_an_acknowledgement(store: Store, settings: Settings, event: Event) -> None:
-    """It has no more in hand than it may, and goes on as soon as one is done."""
+#: Most messages that a worker of one thread has in hand.
+_PREFETCH = 2 * JOBS_AT_ONCE
+
+
+@pytest.fixture
+def narrow(settings: Settings, store: Store, event: Event) -> Queue:
+    """The queue as a worker of one thread sees it, with two messages more than that may have."""
     queue = Queue.connect(settings.model_copy(update={"worker_threads": 1}), store, connections=4)
-    for number in range(1, 5):
-        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
-    consumer = queue.broker.consume(queue_name=QUEUE)
-    first, second = next(consumer), next(consumer)
-    assert first is not None
-    assert second is not None
+    for _ in range(_PREFETCH + 2):
+        _accept(store, queue, SeatId(event.id, 1), str(uuid4()))
+    return queue
+
+
+def _taken(consumer: WakingConsumer, count: int) -> list[MessageProxy]:
+    """So many messages, each of which is there."""
+    taken = [next(consumer) for _ in range(count)]
+    return [message for message in taken if message is not None]
+
+
+def _unacknowledged(queue: Queue) -> int:
+    """Messages that a worker has taken, and not said that it is done with."""
+    return sum(queue.broker.client.scard(key) for key in queue.broker.client.keys("dramatiq:__acks__.*"))
+
+
+def test_a_full_consumer_waits_for_an_acknowledgement(narrow: Queue) -> None:
+    """It has no more in hand than it may, and goes on when it may have one more."""
+    consumer = narrow.broker.consume(queue_name=QUEUE)
+    taken = _taken(consumer, _PREFETCH)
+    assert len(taken) == _PREFETCH
     assert next(consumer) is None
-    consumer.ack(first)
+    assert narrow.depth() == 2
+    consumer.ack(taken[0])
     assert next(consumer) is not None
+    assert narrow.depth() == 1
     consumer.close()
 
 
-def test_an_acknowledgement_wakes_a_full_consumer(
-    store: Store, settings: Settings, event: Event, monkeypatch: pytest.MonkeyPatch
+def test_acknowledgements_that_make_half_the_room_free_wake_a_full_consumer(
+    narrow: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on at once, not at its next look, a minute from now."""
+    """It goes on at once, not at its next look, a minute from now; and not before there is room for many."""
     monkeypatch.setattr("actors.consumer.BLOCK_S", 60)
-    queue = Queue.connect(settings.model_copy(update={"worker_threads": 1}), store, connections=4)
-    for number in range(1, 4):
-        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
-    consumer = queue.broker.consume(queue_name=QUEUE)
-    first, _ = next(consumer), next(consumer)
-    assert first is not None
+    consumer = narrow.broker.consume(queue_name=QUEUE)
+    taken = _taken(consumer, _PREFETCH)
     found: list[object] = []
     waiting = threading.Thread(target=lambda: found.append(next(consumer)), daemon=True)
     waiting.start()
+    for message in taken[: JOBS_AT_ONCE - 1]:
+        consumer.ack(message)
     waiting.join(0.2)
     assert not found
-    consumer.ack(first)
+    consumer.ack(taken[JOBS_AT_ONCE - 1])
     waiting.join(10)
     assert found
+    assert found[0] is not None
+    assert narrow.depth() == 0, "both of those that waited were fetched"
     consumer.close()
+
+
+def test_acknowledgements_are_sent_with_the_next_fetch(queue: Queue, store: Store, event: Event) -> None:
+    """And when the consumer is closed."""
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    for number in (1, 2):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
+        (message,) = _taken(consumer, 1)
+        consumer.ack(message)
+        assert _unacknowledged(queue) == 1, "the one before was sent with this one's fetch"
+    consumer.close()
+    assert _unacknowledged(queue) == 0
+    assert queue.broker.client.hlen("dramatiq:seat_operations.msgs") == 0
+
+
+def test_acknowledgements_that_were_not_sent_are_sent_by_the_next_consumer(
+    queue: Queue, store: Store, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dramatiq makes another once a fetch has raised ConnectionClosed, which redis.TimeoutError has to become."""
+    for number in (1, 2):
+        _accept(store, queue, SeatId(event.id, number), str(uuid4()))
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    for message in _taken(consumer, 2):
+        consumer.ack(message)
+
+    def too_late(*_: object) -> None:
+        raise redis.TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.broker, "_run", too_late)
+        with pytest.raises(ConnectionClosed):
+            next(consumer)
+        with pytest.raises(ConnectionClosed):
+            consumer.close()
+    assert _unacknowledged(queue) == 2
+    queue.broker.consume(queue_name=QUEUE).close()
+    assert _unacknowledged(queue) == 0
+
+
+@pytest.mark.parametrize("wrong", ["seat_id", "user"])
+def test_a_message_that_says_otherwise_than_the_ledger_does_nothing(
+    store: Store, queue: Queue, event: Event, user: str, other: str, wrong: str
+) -> None:
+    """Neither to the seat it names nor to the job's, whose own message is still good."""
+    seat, elsewhere = SeatId(event.id, 1), SeatId(event.id, 2)
+    told = {"seat_id": str(seat), "user": user} | ({"user": other} if wrong == "user" else {"seat_id": str(elsewhere)})
+
+    def run(actor: Actor[..., str | None], job: JobId) -> str | None:
+        return actor(str(job), **told)
+
+    hold = _accept(store, queue, seat, user, send=False)
+    assert run(queue.actors.hold_seat, hold) is None
+    assert [store.seats.get(each).status for each in (seat, elsewhere)] == ["Available"] * 2
+    assert store.jobs.read(hold).status == "waiting"
+    assert queue.actors.hold_seat(str(hold), seat_id=str(seat), user=user) == "held"
+    Buyer(store, other).hold(elsewhere)
+    reserve = JobId.new(event.id)
+    store.seats.accept_reserve(seat, user, reserve)
+    assert run(queue.actors.reserve_seat, reserve) is None
+    assert [store.seats.get(each).status for each in (seat, elsewhere)] == ["On hold"] * 2
+    assert store.jobs.read(reserve).status == "waiting"
+    assert queue.actors.reserve_seat(str(reserve), seat_id=str(seat), user=user) == "reserved"
+
+
+def test_scripts_that_the_server_has_forgotten_are_sent_again(
+    store: Store, queue: Queue, event: Event, user: str
+) -> None:
+    """In the middle of whatever: one call, several in one go, and the broker's own."""
+    seat = SeatId(event.id, 1)
+    assert store.seats.get(seat).status == "Available"
+    store.client.script_flush()
+    assert store.seats.get(seat).status == "Available"
+    calls = [([keys.event(event.id), keys.seat(SeatId(event.id, number))], ()) for number in (1, 2)]
+    store.client.script_flush()
+    assert [reply[0] for reply in store.scripts.run_each("read_seat", calls)] == [Code.OK] * 2
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    for _ in range(2):
+        _accept(store, queue, seat, user)
+        store.client.script_flush()
+        assert len(_taken(consumer, 1)) == 1
+    consumer.close()
+
+
+def test_jobs_that_come_while_one_is_on_its_way_are_begun(
+    store: Store, queue: Queue, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same thread: one that goes on asking keeps none waiting, and one that fails ends no other."""
+    real = type(store.seats).hold
+    first, second, third = (SeatId(event.id, number) for number in (1, 2, 3))
+
+    def hold(seats: Any, seat: SeatId, *rest: Any) -> Any:
+        until = time.monotonic() + 10
+        while seat == first and seats.get(second).status == "Available":
+            assert time.monotonic() < until, "the second job was not begun"
+        verdict = real(seats, seat, *rest)
+        if seat == second:
+            raise RuntimeError("a mistake of ours")
+        return verdict
+
+    monkeypatch.setattr(type(store.seats), "hold", hold)
+    with working(store, queue, threads=1):
+        asking = _accept(store, queue, first, user)
+        wait_for(lambda: store.jobs.read(asking).status == "active")
+        _accept(store, queue, second, user)
+        wait_for(lambda: store.jobs.read(asking).ended)
+        last = _accept(store, queue, third, user)
+        wait_for(lambda: store.jobs.read(last).ended)
+    assert [store.seats.get(seat).user for seat in (first, third)] == [user] * 2
 
 
 def test_a_job_that_takes_long_is_shown_as_active(
@@ -517,30 +652,10 @@ def test_a_job_that_takes_long_is_shown_as_active(
 
     monkeypatch.setattr(type(store.seats), "hold", slow)
     job = _accept(store, queue, SeatId(event.id, 1), user)
-    with working(queue):
+    with working(store, queue):
         wait_for(lambda: store.jobs.read(job).status == "active")
         let_go.set()
         wait_for(lambda: store.jobs.read(job).status == "completed")
-
-
-def test_an_acknowledgement_that_times_out_is_tried_again(
-    queue: Queue, store: Store, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """redis.TimeoutError is no redis.ConnectionError; Dramatiq only tries again for its own error."""
-    _accept(store, queue, SeatId(event.id, 1), user)
-    consumer = queue.broker.consume(queue_name=QUEUE)
-    message = next(consumer)
-    assert message is not None
-
-    def too_late(*_: object) -> None:
-        raise redis.TimeoutError
-
-    monkeypatch.setattr(queue.broker, "do_ack", too_late, raising=False)
-    with pytest.raises(ConnectionClosed):
-        consumer.ack(message)
-    monkeypatch.undo()
-    consumer.ack(message)
-    consumer.close()
 
 
 def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue: Queue) -> None:

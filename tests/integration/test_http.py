@@ -6,16 +6,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from dramatiq import Worker
 from falcon import testing
 
 from reservation import keys
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
+from reservation.rounds import RoundPipelining, Rounds
 from reservation.settings import Settings
 from reservation.store import Store
-from reservation_http.app import Services, create_app
-from tests.conftest import Buyer, wait_for
+from reservation_http.app import Services, create_app, is_slow
+from tests.conftest import Buyer, wait_for, working
 from tests.web import JSON, post, problem
 
 
@@ -29,13 +29,10 @@ def client(services: Services) -> testing.TestClient:
     return testing.TestClient(create_app(services))
 
 
-@pytest.fixture
-def working(services: Services) -> Iterator[None]:
-    """A worker on threads of this process."""
-    worker = Worker(services.queue.broker, worker_threads=4, worker_timeout=100)
-    worker.start()
-    yield
-    worker.stop()
+@pytest.fixture(name="working")
+def _working(services: Services) -> Iterator[None]:
+    with working(services.store, services.queue):
+        yield
 
 
 def finished(client: testing.TestClient, queued: testing.Result, user: str) -> dict[str, Any]:
@@ -94,12 +91,85 @@ def test_a_verdict_against_is_a_completed_job(
     seat = SeatId(event.id, 1)
     queued = post(client, "/seats/hold", {"id": str(seat), "UUID": user})
     Buyer(store, other).hold(seat)
-    worker = Worker(services.queue.broker, worker_threads=1, worker_timeout=100)
-    worker.start()
-    job = finished(client, queued, user)
-    worker.stop()
+    with working(services.store, services.queue, threads=1):
+        job = finished(client, queued, user)
     assert job["status"] == "completed"
     assert job["result"] == {"success": False, "message": "Another user holds this seat.", "error": "seat-held"}
+
+
+def _look(client: testing.TestClient, services: Services, queued: testing.Result) -> tuple[Rounds, list[str]]:
+    """Reads the job of a 202 as the server's loop does. Returns what works on it, and the statuses it was told."""
+    pipelining = services.store.scripts.pipelining
+    assert isinstance(pipelining, RoundPipelining)
+    told: list[str] = []
+    rounds = Rounds(pipelining)
+    rounds.start(lambda: told.append(client.simulate_get(queued.json["statusEndpoint"]).json["status"]))
+    return rounds, told
+
+
+def _work(rounds: Rounds) -> None:
+    while rounds.tasks:
+        rounds.work()
+
+
+def test_who_reads_a_young_job_is_told_of_its_end(
+    client: testing.TestClient, services: Services, event: Event, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends a moment after the first look, which is kept for so long; there is no second."""
+    monkeypatch.setattr("reservation_http.resources.jobs._YOUNG_MS", 60_000)
+    seat = SeatId(event.id, 1)
+    queued = post(client, "/seats/hold", {"id": str(seat), "UUID": user})
+    rounds, told = _look(client, services, queued)
+    _work(rounds)
+    assert told == []
+    services.store.seats.hold(seat, user, JobId.parse(queued.json["jobId"]))
+    wait_for(lambda: rounds.pausing_s <= 0)
+    rounds.wake()
+    _work(rounds)
+    assert told == ["completed"]
+
+
+@pytest.mark.parametrize(("young_ms", "looks"), [(60_000, 5), (-1, 1)])
+def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
+    client: testing.TestClient,
+    services: Services,
+    event: Event,
+    user: str,
+    monkeypatch: pytest.MonkeyPatch,
+    young_ms: int,
+    looks: int,
+) -> None:
+    """After a few looks if it is young, at once if it is not; and at once where waiting would keep a thread."""
+    monkeypatch.setattr("reservation_http.resources.jobs._YOUNG_MS", young_ms)
+    queued = post(client, "/seats/hold", {"id": str(SeatId(event.id, 1)), "UUID": user})
+    rounds, told = _look(client, services, queued)
+    _work(rounds)
+    for _ in range(looks - 1):
+        assert told == []
+        wait_for(lambda: rounds.pausing_s <= 0)
+        rounds.wake()
+        _work(rounds)
+    assert told == ["waiting"]
+    assert client.simulate_get(queued.json["statusEndpoint"]).json["status"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("path", "slow"),
+    [
+        ("/events/create", True),
+        ("/seats/list/k3v9x2m7qa", True),
+        ("/openapi.json", True),
+        ("/docs", True),
+        ("/events/k3v9x2m7qa", False),
+        ("/seats/get/k3v9x2m7qa-1", False),
+        ("/seats/hold", False),
+        ("/seats/job/k3v9x2m7qa-x/status", False),
+        ("/health/ready", False),
+    ],
+)
+def test_what_takes_long_is_known_by_its_path(path: str, slow: bool) -> None:
+    """It goes to the pool, so that the others need not wait for it."""
+    assert is_slow(path) == slow
 
 
 def test_a_hold_is_given_back(client: testing.TestClient, event: Event, buyer: Buyer) -> None:
