@@ -1,9 +1,13 @@
 """Logs: a user's UUID is a credential, and never stands in one in full."""
 
+import re
+import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from reservation.logs import mask_users
@@ -28,13 +32,38 @@ def test_a_request_id_stays_whole() -> None:
     assert mask_users(None, "info", {"request_id": USER}) == {"request_id": USER}
 
 
-_LOG = """
-import os, logging, structlog
+_CONFIGURED = """
+import os, logging, sys, structlog
 from reservation import logs
 from reservation.settings import Settings
 logs.configure(Settings(_env_file=None, redis_url="redis://x/0", log_format="json"), "test")
-structlog.get_logger().warning("lost")
+log = structlog.get_logger()
+"""
+
+
+def _run(code: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+    """A process that logs lines for machines, and does this."""
+    return subprocess.run(
+        [sys.executable, "-c", _CONFIGURED + code],
+        env=clean_environment(),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=True,
+        timeout=30,
+    )
+
+
+_LOST = """
+import threading, time
+log.warning("lost")
 logging.getLogger("other").warning("lost too")
+collected = structlog.get_config()["logger_factory"]._file
+while collected._texts:
+    time.sleep(0.01)
+collected.drain()
+log.warning("lost as well")
+collected.drain()
+assert "log" in [thread.name for thread in threading.enumerate()], "what writes has ended"
 os.write(2, b"went on")
 os._exit(0)
 """
@@ -44,7 +73,42 @@ os._exit(0)
 def test_a_line_that_cannot_be_written_is_lost_and_nothing_else() -> None:
     """A full disk must not end a heartbeat, or turn an answer into an error."""
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", _LOG], env=clean_environment(), stdout=full, stderr=subprocess.PIPE, check=True
-        )
-    assert done.stderr == b"went on"
+        assert _run(_LOST, full).stderr == b"went on"
+
+
+def test_a_line_is_written_within_a_moment() -> None:
+    """Though the process goes on, and logs nothing more."""
+    code = 'log.info("first"); sys.stdin.read()'
+    with subprocess.Popen(
+        [sys.executable, "-c", _CONFIGURED + code],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        written, _, _ = select.select([process.stdout], [], [], 20)
+        process.kill()
+        assert written, "nothing is written while it runs"
+
+
+def test_the_last_lines_are_written_at_exit() -> None:
+    """In the order in which they were logged, whoever did."""
+    done = _run('log.info("one"); logging.getLogger("other").warning("two"); log.info("three")')
+    assert [orjson.loads(line)["event"] for line in done.stdout.splitlines()] == ["one", "two", "three"]
+
+
+def test_a_line_has_the_same_members_with_a_traceback_and_without() -> None:
+    """Most lines are made the short way; nobody who reads them can tell."""
+    done = _run(
+        f"""
+structlog.contextvars.bind_contextvars(request_id="{USER}", actor="{USER}")
+log.warning("message", user="{USER}", seats=3)
+log.warning("message", user="{USER}", seats=3, exc_info=ValueError("lost"))
+"""
+    )
+    short, long = (orjson.loads(line) for line in done.stdout.splitlines())
+    assert "exception" in long
+    shape = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
+    assert all(shape.fullmatch(line.pop("timestamp")) for line in (short, long))
+    assert short == {name: value for name, value in long.items() if name != "exception"}
+    assert (short["user"], short["actor"], short["request_id"]) == (USER[:8] + "…", USER[:8] + "…", USER)
