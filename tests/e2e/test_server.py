@@ -1,5 +1,6 @@
 """Waitress as it is set up: slow clients, large heads, and stopping."""
 
+import re
 import socket
 import threading
 import time
@@ -108,6 +109,18 @@ def test_requests_that_were_sent_are_answered_before_it_stops(api: tuple[Process
     assert answers == [b"HTTP/1.1 201"] * 20
     assert process.stop() == 0
     assert "stopped serving" in process.output
+
+
+def test_requests_on_one_connection_are_answered_in_order(api: tuple[Process, int]) -> None:
+    """Sent all at once; one that the pool answers is not overtaken by those that the loop does."""
+    _, port = api
+    live, last = (b"GET /health/live HTTP/1.1\r\nHost: x\r\n%s\r\n" % end for end in (b"", b"Connection: close\r\n"))
+    create = _request(b'{"name": "Opening night", "totalSeats": 10000}')
+    unknown = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(live + unknown + create + live + create + unknown + last)
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"200", b"404", b"201", b"200", b"201", b"404", b"200"]
 
 
 def test_an_idle_api_stops_at_once(api: tuple[Process, int]) -> None:
