@@ -59,7 +59,9 @@ class RoundDispatcher:
 
     def add_task(self, connection: Connection) -> None:
         """Takes a connection whose next request has arrived."""
-        if self._is_slow(connection.requests[0].path):
+        request = connection.requests[0]
+        # One that Waitress refuses may have no path.
+        if request.error is None and self._is_slow(request.path):
             self._pool.add_task(connection)
         else:
             self._ready.append(connection)
