@@ -61,7 +61,9 @@ class RoundDispatcher:
         """Takes a connection whose next request has arrived."""
         request = connection.requests[0]
         # One that Waitress refuses may have no path.
-        if request.error is None and self._is_slow(request.path):
+        slow = request.error is None and self._is_slow(request.path)
+        # Where more waits for a client than it reads, Waitress waits too before it writes the next answer.
+        if slow or connection.total_outbufs_len >= _SEND_BYTES:
             self._pool.add_task(connection)
         else:
             self._ready.append(connection)
