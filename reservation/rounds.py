@@ -14,10 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import structlog
 from greenlet import getcurrent, greenlet
 
 from reservation.clients import Command
 from reservation.pipelining import Pipelining
+
+log = structlog.get_logger()
 
 
 class _Task(greenlet):
@@ -112,7 +115,10 @@ class Rounds:
             self._go_on(task, reply)
         if self._stepping:
             stepping, self._stepping = self._stepping, []
-            self._at_step()
+            try:
+                self._at_step()
+            except Exception:  # it is nobody's in particular, and must not end all of them
+                log.exception("step failed")
             for task in stepping:
                 self._go_on(task)
 

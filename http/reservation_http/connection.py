@@ -53,5 +53,8 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
     def serve(self) -> None:
         """Answers one request in the loop's own thread, and sends the answer at once rather than when the loop
         comes round to it."""
-        self.service()
-        self.handle_write()
+        try:
+            self.service()
+            self.handle_write()
+        except Exception:  # noqa: BLE001 - as the loop does with what a connection raises in it
+            self.handle_error()

@@ -59,7 +59,8 @@ def test_the_logs_follow_a_request_and_name_no_user(service: Service) -> None:
     job = service.result(queued)
     service.http.get(f"/seats/get/{user}")
     logs = service.folder / "logs"
-    wait_for(lambda: "follow-me" in (logs / "worker.log").read_text())
+    for name in ("server.log", "worker.log"):
+        wait_for(lambda: "follow-me" in (logs / name).read_text())  # noqa: B023 - called at once
     for name in ("server.log", "worker.log"):
         lines = [json.loads(line) for line in (logs / name).read_text().splitlines()]
         assert any(line.get("request_id") == "follow-me" and line.get("job_id") == job["id"] for line in lines), name

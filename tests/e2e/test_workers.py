@@ -91,7 +91,7 @@ def stuck_with_messages(stage: Stage) -> Iterator[tuple[Process, list[JobId]]]:
         admin.client_pause(60_000, all=False)  # scripts wait; what is read is answered
         for job in jobs:
             assert stage.queue.send_jobs([(job, stage.store.jobs.task(job))])
-        wait_for(lambda: stage.in_hand() == 2)
+        wait_for(lambda: stage.in_hand() == len(jobs))
         yield worker, jobs
         admin.client_unpause()
 
@@ -137,8 +137,9 @@ def test_a_worker_that_loses_its_consumer_is_replaced(stage: Stage) -> None:
     # A retry waits in the hands of the consumer of delayed messages …
     job = JobId.new(stage.event.id)
     stage.store.seats.accept_hold(SeatId(stage.event.id, 2), str(uuid4()), job)
+    task = stage.store.jobs.task(job)
     stage.state.stop()
-    assert stage.queue.send_jobs([(job, stage.store.jobs.task(job))])
+    assert stage.queue.send_jobs([(job, task)])
     broker = stage.queue.broker.client
     wait_for(lambda: broker.keys(f"dramatiq:__acks__.*.{QUEUE}.DQ"), 20)
     # … and its queue becomes something that is no queue.

@@ -63,3 +63,19 @@ def test_a_client_that_does_not_read_keeps_only_a_thread_of_the_pool(port: int) 
                 _ask(other, "/quick")
                 assert other.recv(100).startswith(b"HTTP/1.1 200")
             threading.Event().wait(0.02)
+
+
+def test_a_connection_that_fails_is_closed_and_no_other_is(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what a connection raises in Waitress's own loop: it must not end the process."""
+    with (
+        socket.create_connection(("127.0.0.1", port)) as failing,
+        socket.create_connection(("127.0.0.1", port)) as other,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(Connection, "service", lambda _: 1 / 0)
+            failing.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            failing.settimeout(10)
+            assert failing.recv(1) == b""
+        other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        other.settimeout(10)
+        assert other.recv(8) == b"HTTP/1.1"

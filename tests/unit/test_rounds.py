@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reservation.clients import Command
-from reservation.rounds import RoundPipelining, Rounds, pause
+from reservation.rounds import RoundPipelining, Rounds, pause, step
 from tests.conftest import wait_for
 
 
@@ -128,3 +128,32 @@ def test_others_go_on_while_a_task_pauses(line: _Line) -> None:
     line.work()
     assert heard == [1, True, 2]
     assert line.rounds.pausing_s > 1e9, "nobody pauses any more"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_to_be_done_for_all_is_done_once_they_have_come_as_far(line: _Line, *, fails: bool) -> None:
+    """Before any of them goes on, and whatever becomes of it."""
+    story: list[str] = []
+
+    def at_step() -> None:
+        story.append("for all")
+        if fails:
+            raise ValueError
+
+    def task(number: int) -> None:
+        line.pipelining.execute([number])
+        story.append(f"{number} came")
+        assert step()
+        story.append(f"{number} went on")
+
+    rounds = Rounds(line.pipelining, at_step)
+    for number in (1, 2):
+        rounds.start(partial(task, number))
+    while rounds.tasks:
+        rounds.work()
+    assert story == ["1 came", "2 came", "for all", "1 went on", "2 went on"]
+
+
+def test_a_step_outside_of_a_task_is_none(line: _Line) -> None:
+    """Who calls it has nobody to wait for."""
+    assert not step()
