@@ -266,16 +266,16 @@ def test_retries_without_backoff(
     queue = Queue.connect(make_settings(retry_min_delay=0.1), gone_state, connections=8)
     began: list[float] = []
     ended: list[float] = []
-    read = gone_state.jobs.task
+    hold = gone_state.seats.hold
 
-    def noted(job_id: JobId) -> Any:
+    def noted(*job: Any) -> Any:
         began.append(time.monotonic())
         try:
-            return read(job_id)
+            return hold(*job)
         finally:
             ended.append(time.monotonic())
 
-    monkeypatch.setattr(gone_state.jobs, "task", noted)
+    monkeypatch.setattr(gone_state.seats, "hold", noted)
     send_hold(store, queue, SeatId(event.id, 1), user)
     with working(store, queue):
         wait_for(lambda: len(began) > 4)
