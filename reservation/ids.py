@@ -7,6 +7,7 @@ slot, it belongs to.
 
 import re
 import secrets
+from collections import deque
 from typing import NamedTuple
 
 from reservation.errors import InvalidId
@@ -32,21 +33,47 @@ _EVENT, _SEAT, _JOB, _UUID = (
 )
 
 
-def _token(length: int) -> str:
-    # Asked for at once: each question to the system lets other threads have the interpreter, and 25 a job
-    # cost more than all else that a request does. So many bits more than are used that each token is as
-    # likely as any other, but for one part in 2^60.
-    number = int.from_bytes(secrets.token_bytes(length * 6 // 8 + 8))
-    letters = []
-    for _ in range(length):
-        number, letter = divmod(number, len(_ALPHABET))
-        letters.append(_ALPHABET[letter])
-    return "".join(letters)
+#: Bytes that stand for a letter or digit, each for as many bytes as every other; the rest are left out.
+_LETTERS = (_ALPHABET * 7).encode().ljust(256)
+_LEFT_OUT = bytes(range(len(_ALPHABET) * 7, 256))
+#: Random bytes asked of the system at once: each question lets other threads have the interpreter.
+_AT_ONCE = 8_192
+
+
+class _Tokens:
+    """Random letters and digits, made in advance. Processes are started anew and never forked, so no other has the
+    same ones.
+
+    Arguments:
+        length: letters and digits of each.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._ready: deque[str] = deque()
+
+    def next(self) -> str:
+        """One that nobody else gets, by whatever thread."""
+        while True:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                letters = secrets.token_bytes(_AT_ONCE).translate(_LETTERS, _LEFT_OUT).decode()
+                whole = len(letters) - len(letters) % self._length
+                self._ready += [letters[at : at + self._length] for at in range(0, whole, self._length)]
+
+
+_event_tokens, _job_tokens = _Tokens(_EVENT_LENGTH), _Tokens(_TOKEN_LENGTH)
+
+
+def new_message_id() -> str:
+    """An id for a message (129 random bits)."""
+    return _job_tokens.next()
 
 
 def new_event_id() -> str:
     """An event id that was not used before (51 random bits)."""
-    return _token(_EVENT_LENGTH)
+    return _event_tokens.next()
 
 
 def parse_event_id(text: str) -> str:
@@ -87,7 +114,7 @@ class JobId(NamedTuple):
     @classmethod
     def new(cls, event: str) -> "JobId":
         """A job id of this event (129 random bits)."""
-        return cls(event, _token(_TOKEN_LENGTH))
+        return cls(event, _job_tokens.next())
 
     @classmethod
     def parse(cls, text: str) -> "JobId":

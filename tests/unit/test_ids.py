@@ -1,5 +1,8 @@
 """Ids are checked before a key is built from them."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from reservation import keys
@@ -15,6 +18,23 @@ def test_new_ids_parse() -> None:
     assert parse_event_id(event) == event
     job = JobId.new(event)
     assert JobId.parse(str(job)) == job
+
+
+def test_no_id_is_given_twice() -> None:
+    """Whoever asks, and however many: they are made in advance, thousands at once."""
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: [JobId.new(EVENT) for _ in range(2_000)], range(8)))
+    ids = [job for each in made for job in each]
+    assert len(set(ids)) == 16_000
+    assert all(JobId.parse(str(job)) == job for job in ids)
+
+
+def test_each_letter_of_an_id_is_as_likely_as_every_other() -> None:
+    """By chi squared over 36 letters and digits, which exceeds 100 once in ten million runs."""
+    counts = Counter("".join(JobId.new(EVENT).token for _ in range(4_000)))
+    expected = 4_000 * 25 / 36
+    assert len(counts) == 36
+    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 100
 
 
 @pytest.mark.parametrize("text", ["1", "12", "10000"])
