@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
@@ -15,8 +16,9 @@ from dramatiq.errors import DecodeError
 from dramatiq.middleware import Middleware
 
 from actors.consumer import BLOCK_S, WakingConsumer
-from reservation.clients import SOCKET_TIMEOUT_S, Command, connect, script_call, send
+from reservation.clients import SOCKET_TIMEOUT_S, Command, Sent, connect, script_call, send
 from reservation.guard import ServerClock
+from reservation.rounds import RoundPipelining
 
 #: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
 #: command of a worker says that it lives; an idle one sends one a second.
@@ -78,6 +80,7 @@ class ReservationBroker(RedisBroker):
         )
         self._url = url
         self._prefetch = prefetch
+        self._pipelining = RoundPipelining(lambda commands: Sent(self.client, commands, self.scripts.values()))
         self._done: dict[str, deque[str]] = {}
         self._clock = ServerClock(self._ask_time)
         self._read_again = 0.0
@@ -101,7 +104,7 @@ class ReservationBroker(RedisBroker):
         return f"{self.namespace}:{queue_name}.wake"
 
     def do_enqueue(self, queue_name: str, *args: Any) -> None:
-        self._run([self._command("enqueue", queue_name, *args), *self._wake(queue_name, 1)])
+        self._run([self._command("enqueue", queue_name, *args), *self._wake(queue_name)])
 
     def enqueue_all(self, queue_name: str, messages: Sequence[Message[Any]]) -> None:
         """Enqueues new messages of one queue in one go. Raises redis.RedisError; some may have been sent then.
@@ -114,10 +117,10 @@ class ReservationBroker(RedisBroker):
         for message in messages:
             message.options.update(redis_message_id=message.message_id, sent_at=sent_at)
             data += (message.message_id, message.encode())
-        self._run([("HSET", f"{key}.msgs", *data), ("RPUSH", key, *data[::2]), *self._wake(queue_name, len(messages))])
+        self._run([("HSET", f"{key}.msgs", *data), ("RPUSH", key, *data[::2]), *self._wake(queue_name)])
 
     def do_requeue(self, queue_name: str, *ids: str) -> None:
-        self._run([self._command("requeue", queue_name, *ids), *self._wake(queue_name, 1)])
+        self._run([self._command("requeue", queue_name, *ids), *self._wake(queue_name)])
 
     def take(
         self, queue_name: str, room: int, done: Sequence[str], waiter: redis.Redis | None = None, block_s: float = 0
@@ -125,7 +128,7 @@ class ReservationBroker(RedisBroker):
         """Messages to be worked on; acknowledges others on the way. Raises redis.RedisError.
 
         Arguments:
-            room: most messages.
+            room: most messages; 0: only acknowledges.
             done: ids of messages that have been dealt with.
             waiter: what to wait with for a message, if none is there.
             block_s: longest such wait, seconds.
@@ -137,17 +140,28 @@ class ReservationBroker(RedisBroker):
         if waiter is not None:
             # In one go with the fetch, which the server carries out as soon as there is a token.
             commands.append(("BLPOP", self.wake_key(queue_name), block_s))
-        commands.append(self._command("fetch", queue_name, room))
+        if room:
+            # Whoever fetches sees all that the other tokens speak of.
+            commands += [("DEL", self.wake_key(queue_name)), self._command("fetch", queue_name, room)]
+        fetched = self._run(commands, waiter)[-1] if commands else []
+        if not room:
+            return []
+        if len(fetched) == room:  # there may be more, for others
+            with suppress(redis.RedisError):  # they look for themselves after a while; these are in hand
+                self._run(self._wake(queue_name))
         # One that was fetched and is no longer there is None.
-        return [data for data in self._run(commands, waiter)[-1] if data is not None]
+        return [data for data in fetched if data is not None]
 
-    def _wake(self, queue_name: str, messages: int) -> list[Command]:
+    def _wake(self, queue_name: str) -> list[Command]:
         key = self.wake_key(queue_name)
-        return [("LPUSH", key, *[1] * min(messages, WAKE_TOKENS)), ("LTRIM", key, 0, WAKE_TOKENS - 1)]
+        return [("LPUSH", key, 1), ("LTRIM", key, 0, WAKE_TOKENS - 1)]
 
     def _run(self, commands: list[Command], client: redis.Redis | None = None) -> list[Any]:
         """Sends commands in one go. Raises redis.RedisError if there is no reply, or one of them is an error."""
-        replies = send(client or self.client, commands, self.scripts.values())
+        if client is None:
+            replies = self._pipelining.execute_all(commands)
+        else:
+            replies = send(client, commands, self.scripts.values())
         for reply in replies:
             if isinstance(reply, redis.RedisError):
                 raise reply

@@ -14,11 +14,11 @@ from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
 from actors.results import LedgerBackend
-from actors.rounds import JOBS_AT_ONCE
+from actors.rounds import JOBS_ON_THEIR_WAY
 from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
-from reservation.ids import JobId
+from reservation.ids import JobId, new_message_id
 from reservation.jobs import Task
 from reservation.rounds import step
 from reservation.settings import Settings
@@ -95,8 +95,8 @@ class Queue:
                 ),
             ],
             connections=connections,
-            # One round on its way and one at hand for each thread.
-            prefetch=2 * JOBS_AT_ONCE * settings.worker_threads,
+            # As many at hand for each thread as it has on their way.
+            prefetch=2 * JOBS_ON_THEIR_WAY * settings.worker_threads,
             timeout_s=timeout_s,
         )
         probe = connect(settings.queue_url, connections=1, decode=False, timeout_s=PROBE_TIMEOUT_S)
@@ -128,7 +128,9 @@ class Queue:
         actor = self.actors.hold_seat if task.type == "HOLD_SEAT" else self.actors.reserve_seat
         # With all that the script needs to know, so that the worker need not read it in the ledger. The
         # script compares.
-        return actor.message(str(job_id), seat_id=str(task.seat_id), user=task.user, request_id=task.request_id)
+        arguments = {"seat_id": str(task.seat_id), "user": task.user, "request_id": task.request_id}
+        # As `actor.message` makes it, but for the id: a UUID of the system's costs as much as all else here.
+        return Message(actor.queue_name, actor.actor_name, (str(job_id),), arguments, {}, new_message_id())
 
     def _send(self, messages: list[Message[Any]]) -> bool:
         if not self.guard.closed:

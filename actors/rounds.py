@@ -9,10 +9,12 @@ from queue import Empty
 from dramatiq import Broker, Worker
 from dramatiq.worker import WorkerThread
 
-from reservation.rounds import RoundPipelining, Rounds
+from reservation.rounds import Rounds
 
-#: Most jobs that a thread has on its way at once.
+#: Most jobs that a thread begins at once: what they ask for is sent together.
 JOBS_AT_ONCE = 32
+#: Most that it has on their way: some are begun while Redis is busy with others.
+JOBS_ON_THEIR_WAY = 2 * JOBS_AT_ONCE
 
 
 class RoundWorker(Worker):
@@ -20,17 +22,15 @@ class RoundWorker(Worker):
 
     Arguments:
         broker: as for any worker.
-        pipelining: what jobs ask Redis with.
         threads: how many carry jobs out.
         idle_ms: how long an idle thread waits before it looks whether it shall stop.
     """
 
-    def __init__(self, broker: Broker, pipelining: RoundPipelining, threads: int, idle_ms: int) -> None:
+    def __init__(self, broker: Broker, threads: int, idle_ms: int) -> None:
         super().__init__(broker, worker_threads=threads, worker_timeout=idle_ms)
-        self._pipelining = pipelining
 
     def _add_worker(self) -> None:
-        worker = _RoundThread(self, self._pipelining)
+        worker = _RoundThread(self)
         worker.start()
         self.workers.append(worker)
 
@@ -38,14 +38,14 @@ class RoundWorker(Worker):
 class _RoundThread(WorkerThread):
     """Begins jobs as they come, and goes on with those that have their reply."""
 
-    def __init__(self, worker: RoundWorker, pipelining: RoundPipelining) -> None:
+    def __init__(self, worker: RoundWorker) -> None:
         super().__init__(
             broker=worker.broker,
             consumers=worker.consumers,
             work_queue=worker.work_queue,
             worker_timeout=worker.worker_timeout,
         )
-        self._rounds = Rounds(pipelining)
+        self._rounds = Rounds()
 
     def run(self) -> None:
         """Works until told to stop, and then ends what has begun."""
@@ -58,9 +58,9 @@ class _RoundThread(WorkerThread):
         self.broker.emit_before("worker_thread_shutdown", self)
 
     def _begin(self) -> None:
-        """Begins the jobs that wait; if none is on its way, waits for one."""
+        """Begins jobs that wait; if none is on its way, waits for one."""
         try:
-            while self._rounds.tasks < JOBS_AT_ONCE:
+            for _ in range(min(JOBS_AT_ONCE, JOBS_ON_THEIR_WAY - self._rounds.tasks)):
                 idle = not self._rounds.tasks
                 item = self.work_queue.get(timeout=self.timeout) if idle else self.work_queue.get_nowait()
                 self._rounds.start(partial(self.process_message, item.message))

@@ -1,7 +1,6 @@
 """A worker process: threads that carry out jobs."""
 
 import sys
-from typing import cast
 
 import structlog
 
@@ -26,8 +25,7 @@ def run(settings: Settings) -> None:
     lifeline.watch()
     store = Store.connect(settings, settings.worker_threads + 2, pipelining=RoundPipelining)
     queue = Queue.connect(settings, store, connections=settings.worker_threads + 4)
-    pipelining = cast(RoundPipelining, store.scripts.pipelining)
-    worker = RoundWorker(queue.broker, pipelining, settings.worker_threads, _IDLE_MS)
+    worker = RoundWorker(queue.broker, settings.worker_threads, _IDLE_MS)
     worker.start()
     # Only what Dramatiq starts: the lists are complete when `start` returns.
     watchdog = Watchdog(lambda: [*worker.consumers.values(), *worker.workers])

@@ -9,9 +9,16 @@ one go share one sync of the disk (docs/decisions/0009-rounds.md).
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from reservation.clients import Command
+
+
+class OnItsWay(Protocol):
+    """What was sent in one go (reservation.clients.Sent)."""
+
+    def replies(self) -> list[Any]:
+        """Waits for the replies, one for each command, of which some may be errors."""
 
 
 class _Waiting:
@@ -31,18 +38,18 @@ class Pipelining:
     """Commands of several threads, sent together.
 
     Arguments:
-        send: sends commands and returns as many replies, of which some may be errors.
-        at_once: how many calls of `send` may be on their way at once.
+        begin: sends commands.
+        at_once: how many calls of `begin` may be on their way at once.
     """
 
-    def __init__(self, send: Callable[[list[Command]], list[Any]], at_once: int = 1) -> None:
-        self._send = send
+    def __init__(self, begin: Callable[[list[Command]], OnItsWay], at_once: int = 1) -> None:
+        self.begin = begin
         self._free = at_once
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
 
     def execute(self, command: Command) -> Any:
-        """Sends a command and returns its reply. Raises a reply that is an error, and what `send` raises."""
+        """Sends a command and returns its reply. Raises a reply that is an error, and what `begin` raises."""
         own = _Waiting(command)
         with self._lock:
             leads = self._free > 0
@@ -64,7 +71,7 @@ class Pipelining:
             together = [own, *self._waiting]
             self._waiting.clear()
         try:
-            replies = self._send([each.command for each in together])
+            replies = self.begin([each.command for each in together]).replies()
         except BaseException as error:  # noqa: BLE001 - each of them raises it
             replies = [error] * len(together)
         with self._lock:

@@ -1,6 +1,6 @@
 """Works on many things in one thread, in rounds.
 
-Each is worked on until it asks Redis for something; then all that they ask for is sent in one go, and each goes
+Each is worked on until it asks a server for something; then all that they ask for is sent in one go, and each goes
 on with its reply. It needs no switch of threads and no wait for the interpreter, which cost more than what
 there is to do, and with `appendfsync always` one sync of the disk serves the round
 (docs/decisions/0009-rounds.md has the figures).
@@ -11,20 +11,32 @@ in any thread: a call that blocks, blocks them all.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from greenlet import getcurrent, greenlet
 
 from reservation.clients import Command
-from reservation.pipelining import Pipelining
+from reservation.pipelining import OnItsWay, Pipelining
 
 log = structlog.get_logger()
 
 
 class _Task(greenlet):
-    """Something to be done, on its way."""
+    """Something to be done, on its way; then something else: a greenlet is not free, above all its memory."""
+
+    def __init__(self) -> None:
+        super().__init__(self._carry_out)
+
+    def _carry_out(self, work: Callable[[], object]) -> None:
+        while True:
+            work()
+            work = _say(_Done())
+
+
+class _Done:
+    """What a task says that can be given something else to do."""
 
 
 class _Later(NamedTuple):
@@ -33,27 +45,42 @@ class _Later(NamedTuple):
     due: float
 
 
+class _Step:
+    """What a task says that is to be gone on with once the others of the round have come as far."""
+
+
+class _Ask(NamedTuple):
+    """What a task says that asks for something. It goes on with the replies, or with what came in their place."""
+
+    pipelining: "RoundPipelining"
+    commands: Sequence[Command]
+
+
+def _is_task() -> bool:
+    current = getcurrent()
+    return isinstance(current, _Task) and current.parent is not None
+
+
+def _say(wish: "_Done | _Later | _Step | _Ask") -> Any:
+    """Leaves this task to whoever works on it, and says until when. Returns what it is gone on with."""
+    return getcurrent().parent.switch(wish)  # type: ignore[union-attr]  # a task has one
+
+
 def pause(seconds: float) -> bool:
     """Leaves this task for a while, and whoever works on it to the others. Returns False, at once, where that is
     nobody's task: to wait there would keep a thread."""
-    current = getcurrent()
-    if not isinstance(current, _Task) or current.parent is None:
+    if not _is_task():
         return False
-    current.parent.switch(_Later(time.monotonic() + seconds))
+    _say(_Later(time.monotonic() + seconds))
     return True
-
-
-class _Step:
-    """What a task says that is to be gone on with once the others of the round have come as far."""
 
 
 def step() -> bool:
     """Lets the other tasks of the round come as far as this one, and then what is to be done for all of them be
     done. Returns False, at once, where that is nobody's task."""
-    current = getcurrent()
-    if not isinstance(current, _Task) or current.parent is None:
+    if not _is_task():
         return False
-    current.parent.switch(_Step())
+    _say(_Step())
     return True
 
 
@@ -62,41 +89,82 @@ class RoundPipelining(Pipelining):
 
     def execute(self, command: Command) -> Any:
         """As Pipelining, but a task of a round is left until the reply is there."""
-        current = getcurrent()
-        if not isinstance(current, _Task) or current.parent is None:
+        if not _is_task():
             return super().execute(command)
-        reply = current.parent.switch(command)
+        (reply,) = self.execute_all([command])
         if isinstance(reply, BaseException):
             raise reply
         return reply
 
-    def send_together(self, commands: list[Command]) -> list[Any]:
-        """Sends commands in one go. What fails as a whole is the reply to each."""
+    def execute_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Sends commands in one go and returns their replies, of which some may be errors. Raises what `begin`
+        raises."""
+        if not _is_task():
+            return self.begin(list(commands)).replies()
+        replies = _say(_Ask(self, commands))
+        if isinstance(replies, BaseException):
+            raise replies
+        return list(replies)
+
+
+class _Line:
+    """What tasks ask of one server. One go is on its way at a time, and what they ask for meanwhile makes up the
+    next: the busier they are, the fewer."""
+
+    def __init__(self) -> None:
+        self.asking: list[tuple[_Task, _Ask]] = []
+        self._sent: OnItsWay | None = None
+        self._waiting: list[tuple[_Task, _Ask]] = []
+
+    @property
+    def tasks(self) -> int:
+        """Those that ask for something or wait for the reply."""
+        return len(self.asking) + len(self._waiting)
+
+    def send(self) -> list[tuple[_Task, Any]]:
+        """Sends what is asked for, unless something is on its way. Returns the tasks to be gone on with if it
+        cannot be sent, and with what."""
+        if self._sent is not None or not self.asking:
+            return []
+        asking, self.asking = self.asking, []
         try:
-            return self._send(commands)
+            self._sent = asking[0][1].pipelining.begin([command for _, ask in asking for command in ask.commands])
         except Exception as error:  # noqa: BLE001 - each task raises it
-            return [error] * len(commands)
+            return [(task, error) for task, _ in asking]
+        self._waiting = asking
+        return []
+
+    def receive(self) -> list[tuple[_Task, Any]]:
+        """Waits for the replies to what is on its way. Returns the tasks to be gone on with, and with what."""
+        if self._sent is None:
+            return []
+        sent, waiting = self._sent, self._waiting
+        self._sent, self._waiting = None, []
+        try:
+            replies = iter(sent.replies())
+        except Exception as error:  # noqa: BLE001 - each task raises it
+            return [(task, error) for task, _ in waiting]
+        return [(task, [next(replies) for _ in ask.commands]) for task, ask in waiting]
 
 
 class Rounds:
     """Tasks that are worked on together, by the thread that calls `work`.
 
     Arguments:
-        pipelining: what the tasks ask Redis with.
         at_step: does what is to be done for all tasks that have come to a `step`.
     """
 
-    def __init__(self, pipelining: RoundPipelining, at_step: Callable[[], object] = lambda: None) -> None:
-        self._pipelining = pipelining
+    def __init__(self, at_step: Callable[[], object] = lambda: None) -> None:
         self._at_step = at_step
         self._stepping: list[_Task] = []
-        self._asking: list[tuple[_Task, Command]] = []
+        self._lines: dict[Pipelining, _Line] = {}
         self._pausing: list[tuple[_Task, float]] = []
+        self._free: list[_Task] = []
 
     @property
     def tasks(self) -> int:
-        """Those that can be gone on with."""
-        return len(self._asking) + len(self._stepping)
+        """Those that ask for something or wait for the reply."""
+        return sum(line.tasks for line in self._lines.values())
 
     @property
     def pausing_s(self) -> float:
@@ -105,22 +173,33 @@ class Rounds:
 
     def start(self, work: Callable[[], object]) -> None:
         """Begins a task: works on it until it asks for something, or is done. Raises what it raises."""
-        self._go_on(_Task(work))
+        self._go_on(self._free.pop() if self._free else _Task(), work)
 
     def work(self) -> None:
-        """One round: gets all that is asked for, and goes on with each task. Raises what one of them raises."""
-        asking, self._asking = self._asking, []
-        replies = self._pipelining.send_together([command for _, command in asking]) if asking else []
-        for (task, _), reply in zip(asking, replies, strict=True):
+        """One round: waits for the replies to what is on its way, sends what was asked for meanwhile, and goes on
+        with the tasks that have their replies while the servers are busy with that. Raises what one of them
+        raises."""
+        heard = [each for line in self._lines.values() for each in line.receive()]
+        heard += self._send()
+        for task, reply in heard:
             self._go_on(task, reply)
         if self._stepping:
-            stepping, self._stepping = self._stepping, []
-            try:
-                self._at_step()
-            except Exception:  # it is nobody's in particular, and must not end all of them
-                log.exception("step failed")
-            for task in stepping:
-                self._go_on(task)
+            self._step()
+
+    def _step(self) -> None:
+        stepping, self._stepping = self._stepping, []
+        try:
+            self._at_step()
+        except Exception:  # it is nobody's in particular, and must not end all of them
+            log.exception("step failed")
+        unsent = self._send()  # what that asked for, before they go on
+        for task in stepping:
+            self._go_on(task)
+        for task, reply in unsent:
+            self._go_on(task, reply)
+
+    def _send(self) -> list[tuple[_Task, Any]]:
+        return [each for line in self._lines.values() for each in line.send()]
 
     def wake(self) -> None:
         """Goes on with the tasks whose pause is over. Raises what one of them raises."""
@@ -131,13 +210,13 @@ class Rounds:
                 if due <= now:
                     self._go_on(task)
 
-    def _go_on(self, task: _Task, *reply: Any) -> None:
-        wish = task.switch(*reply)
-        if task.dead:
-            return
-        if isinstance(wish, _Later):
+    def _go_on(self, task: _Task, reply: Any = None) -> None:
+        wish = task.switch(reply)  # what the task raises is raised here, and it is gone then
+        if isinstance(wish, _Ask):
+            self._lines.setdefault(wish.pipelining, _Line()).asking.append((task, wish))
+        elif isinstance(wish, _Later):
             self._pausing.append((task, wish.due))
         elif isinstance(wish, _Step):
             self._stepping.append(task)
         else:
-            self._asking.append((task, wish))
+            self._free.append(task)

@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from reservation.clients import Command, drop_idle, script_call, send, translated
+from reservation.clients import Command, Sent, drop_idle, script_call, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
@@ -53,7 +53,7 @@ class Scripts:
         self._guard = guard
         names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
         self._scripts = {n: client.register_script(source(n)) for n in names if not n.startswith("_")}
-        self.pipelining = pipelining(self._send)
+        self.pipelining = pipelining(self._begin)
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
         """Runs one operation and returns its reply. Raises StateUnavailable.
@@ -67,11 +67,15 @@ class Scripts:
     def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
         """Runs one operation on each of several keys and arguments, in one go. Raises StateUnavailable."""
         commands = [self._command(name, keys, args) for keys, args in calls]
-        replies: list[Any] = self.call(lambda _: self._send(commands))
+        replies: list[Any] = self.call(lambda _: self._begin(commands).replies())
         for reply in replies:
             if isinstance(reply, redis.RedisError):
                 raise translated(reply) from reply
         return replies
+
+    def execute(self, *command: str | int) -> Any:
+        """Sends a plain command, with what others ask for, and returns its reply. Raises StateUnavailable."""
+        return self.call(lambda _: self.pipelining.execute(command))
 
     def call(self, command: Callable[[redis.Redis], Any]) -> Any:
         """Sends plain commands and returns the reply. Raises StateUnavailable."""
@@ -89,12 +93,12 @@ class Scripts:
         return script_call(self._scripts[name], keys, args)
 
     def _alone(self, command: Command) -> Any:
-        (reply,) = self._send([command])
+        (reply,) = self._begin([command]).replies()
         if isinstance(reply, redis.RedisError):
             raise reply
         return reply
 
-    def _send(self, commands: list[Command]) -> list[Any]:
+    def _begin(self, commands: list[Command]) -> Sent:
         if not self._guard.closed:  # by now: the caller may have waited for its turn
             raise StateUnavailable
-        return send(self.client, commands, self._scripts.values())
+        return Sent(self.client, commands, self._scripts.values())

@@ -113,9 +113,8 @@ def working(store: Store, queue: Queue, threads: int = 4) -> Iterator[None]:
         queue: whose messages are worked on.
         threads: how many carry jobs out.
     """
-    pipelining = store.scripts.pipelining
-    assert isinstance(pipelining, RoundPipelining)
-    worker = RoundWorker(queue.broker, pipelining, threads, idle_ms=100)
+    assert isinstance(store.scripts.pipelining, RoundPipelining)
+    worker = RoundWorker(queue.broker, threads, idle_ms=100)
     worker.start()
     try:
         yield

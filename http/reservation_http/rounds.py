@@ -13,11 +13,11 @@ from typing import Any
 
 from waitress.task import ThreadedTaskDispatcher
 
-from reservation.rounds import RoundPipelining, Rounds
+from reservation.rounds import Rounds
 from reservation_http.connection import Connection
 
 #: Most requests in one round: the first waits for the last.
-_MOST = 64
+_MOST = 12
 #: Bytes of an answer that are collected before they are sent: head and body of most go out at once.
 _SEND_BYTES = 18_000
 
@@ -28,20 +28,15 @@ class RoundDispatcher:
     Arguments:
         pool: for requests that are slow.
         is_slow: whether a request with this path is.
-        pipelining: what requests ask Redis with.
-        at_step: does what the requests of a round have left to be done for all of them.
+        at_step: does, as a task of its own, what the requests of a round have left to be done for all of them.
     """
 
     def __init__(
-        self,
-        pool: ThreadedTaskDispatcher,
-        is_slow: Callable[[str], bool],
-        pipelining: RoundPipelining,
-        at_step: Callable[[], object],
+        self, pool: ThreadedTaskDispatcher, is_slow: Callable[[str], bool], at_step: Callable[[], object]
     ) -> None:
         self._pool = pool
         self._is_slow = is_slow
-        self._rounds = Rounds(pipelining, at_step)
+        self._rounds = Rounds(lambda: self._rounds.start(at_step))
         self._ready: deque[Connection] = deque()
 
     def serve(self, server: Any) -> None:
@@ -77,14 +72,14 @@ class RoundDispatcher:
         return bool(self._pool.shutdown(cancel_pending, timeout))
 
     @property
-    def pausing_s(self) -> float:
+    def wait_s(self) -> float:
         """How long the loop may wait for something to arrive before a request has to be gone on with: whole
         milliseconds, which is what it counts in, so that it does not look again and again meanwhile."""
-        pause_s = self._rounds.pausing_s
-        return math.ceil(max(0.0, pause_s) * 1000) / 1000 if pause_s < math.inf else pause_s
+        wait_s = self._rounds.pausing_s
+        return math.ceil(max(0.0, wait_s) * 1000) / 1000 if wait_s < math.inf else wait_s
 
     def work(self) -> None:
-        """Answers what has arrived."""
+        """Goes on with what has arrived."""
         self._rounds.wake()
         while self._ready or self._rounds.tasks:
             for _ in range(min(_MOST, len(self._ready))):

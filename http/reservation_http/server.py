@@ -4,14 +4,13 @@ import errno
 import socket
 import sys
 import time
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from waitress import wasyncore
 from waitress.server import create_server
 
 from reservation import lifeline, memory, signals
-from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation_http.app import Services, create_app, is_slow
 from reservation_http.connection import Connection
@@ -75,12 +74,13 @@ def run(settings: Settings, listener: socket.socket) -> None:
         channel_request_lookahead=0,
         max_request_header_size=_MAX_HEADER,
         max_request_body_size=_MAX_RECEIVED,
+        # The application does not look at what proxies say, so nothing has to be taken out for it.
+        clear_untrusted_proxy_headers=False,
         expose_tracebacks=False,
         ident=None,
     )
     server.channel_class = Connection
-    pipelining = cast(RoundPipelining, services.store.scripts.pipelining)
-    rounds = RoundDispatcher(server.task_dispatcher, is_slow, pipelining, services.queue.send_posted)
+    rounds = RoundDispatcher(server.task_dispatcher, is_slow, services.queue.send_posted)
     rounds.serve(server)
     stop = signals.Flag()
     lifeline.watch(stop.set)
@@ -88,7 +88,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     memory.settle()
     look_at = 0.0
     while not stop:
-        wasyncore.loop(timeout=min(0.25, rounds.pausing_s), map=channels, use_poll=True, count=1)
+        wasyncore.loop(timeout=min(0.25, rounds.wait_s), map=channels, use_poll=True, count=1)
         rounds.work()
         if time.monotonic() > look_at:  # not after each event: it looks at every connection
             look_at = time.monotonic() + 0.5
@@ -123,7 +123,7 @@ def _drain(
     server.socket.close()
     until = time.monotonic() + DRAIN_S
     while time.monotonic() < until and any(map(_is_owed, server.active_channels.values())):
-        wasyncore.loop(timeout=min(0.05, rounds.pausing_s), map=channels, use_poll=True, count=1)
+        wasyncore.loop(timeout=min(0.05, rounds.wait_s), map=channels, use_poll=True, count=1)
         rounds.work()
         _drop_slow(server, request_timeout_s)
     server.task_dispatcher.shutdown()

@@ -23,12 +23,13 @@ from actors.jobs import QUEUE
 from actors.listener import Listener
 from actors.queue import Queue
 from actors.results import LedgerBackend
-from actors.rounds import JOBS_AT_ONCE
+from actors.rounds import JOBS_ON_THEIR_WAY
 from actors.sweeper import Sweeper
 from reservation import keys
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
+from reservation.jobs import Task
 from reservation.models import Event
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
@@ -473,7 +474,7 @@ def test_a_consumer_gives_back_what_it_did_not_start(store: Store, queue: Queue,
 
 
 #: Most messages that a worker of one thread has in hand.
-_PREFETCH = 2 * JOBS_AT_ONCE
+_PREFETCH = 2 * JOBS_ON_THEIR_WAY
 
 
 @pytest.fixture
@@ -519,16 +520,51 @@ def test_acknowledgements_that_make_half_the_room_free_wake_a_full_consumer(
     found: list[object] = []
     waiting = threading.Thread(target=lambda: found.append(next(consumer)), daemon=True)
     waiting.start()
-    for message in taken[: JOBS_AT_ONCE - 1]:
+    for message in taken[: JOBS_ON_THEIR_WAY - 1]:
         consumer.ack(message)
     waiting.join(0.2)
     assert not found
-    consumer.ack(taken[JOBS_AT_ONCE - 1])
+    consumer.ack(taken[JOBS_ON_THEIR_WAY - 1])
     waiting.join(10)
     assert found
     assert found[0] is not None
     assert narrow.depth() == 0, "both of those that waited were fetched"
     consumer.close()
+
+
+def _tokens(queue: Queue) -> int:
+    """Workers that what is in the wake list would wake."""
+    return int(queue.broker.client.llen(queue.broker.wake_key(QUEUE)))
+
+
+def test_many_messages_that_one_worker_takes_wake_one(queue: Queue, store: Store, event: Event) -> None:
+    """Others would find nothing, again and again: it cost a fifth of the processor time of all."""
+    tasks = [
+        (JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, number), str(uuid4()), "")) for number in range(1, 11)
+    ]
+    queue.send_jobs(tasks[:5])
+    assert _tokens(queue) == 1
+    queue.send_jobs(tasks[5:])
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    assert len(_taken(consumer, 10)) == 10
+    assert _tokens(queue) == 0, "it has seen all that they spoke of"
+    consumer.close()
+
+
+def test_a_worker_that_has_its_hands_full_wakes_another(narrow: Queue) -> None:
+    """There is more than it can take, of which nobody else has heard."""
+    consumer = narrow.broker.consume(queue_name=QUEUE)
+    assert len(_taken(consumer, 1)) == 1
+    assert _tokens(narrow) == 1
+    consumer.close()
+
+
+def test_a_consumer_that_is_closed_leaves_the_others_to_be_woken(queue: Queue, store: Store, event: Event) -> None:
+    """What was sent since its last fetch is not its own to know of."""
+    consumer = queue.broker.consume(queue_name=QUEUE)
+    _accept(store, queue, SeatId(event.id, 1), str(uuid4()))
+    consumer.close()
+    assert (queue.depth(), _tokens(queue)) == (1, 1)
 
 
 def test_acknowledgements_are_sent_with_the_next_fetch(queue: Queue, store: Store, event: Event) -> None:

@@ -99,10 +99,9 @@ def test_a_verdict_against_is_a_completed_job(
 
 def _look(client: testing.TestClient, services: Services, queued: testing.Result) -> tuple[Rounds, list[str]]:
     """Reads the job of a 202 as the server's loop does. Returns what works on it, and the statuses it was told."""
-    pipelining = services.store.scripts.pipelining
-    assert isinstance(pipelining, RoundPipelining)
+    assert isinstance(services.store.scripts.pipelining, RoundPipelining)
     told: list[str] = []
-    rounds = Rounds(pipelining)
+    rounds = Rounds()
     rounds.start(lambda: told.append(client.simulate_get(queued.json["statusEndpoint"]).json["status"]))
     return rounds, told
 

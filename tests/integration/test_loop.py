@@ -9,7 +9,6 @@ import pytest
 from waitress import wasyncore
 from waitress.server import create_server
 
-from reservation.rounds import RoundPipelining
 from reservation_http.connection import Connection
 from reservation_http.rounds import RoundDispatcher
 
@@ -31,8 +30,7 @@ def port() -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
     server: Any = create_server(app, map=channels, sockets=[listener], threads=1, channel_request_lookahead=0)
     server.channel_class = Connection
-    pipelining = RoundPipelining(lambda commands: list(commands))
-    rounds = RoundDispatcher(server.task_dispatcher, lambda path: path.startswith("/slow"), pipelining, lambda: None)
+    rounds = RoundDispatcher(server.task_dispatcher, lambda path: path.startswith("/slow"), lambda: None)
     rounds.serve(server)
 
     def loop() -> None:

@@ -28,6 +28,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reservation import keys
+from reservation.clients import Sent
 from reservation.codes import Code
 from reservation.errors import ReservationError
 from reservation.ids import JobId, SeatId
@@ -440,9 +441,22 @@ def _kind(outcome: Any) -> str:
     return outcome[0] if type(outcome) is tuple else type(outcome).__name__
 
 
+class Overheard(Sent):
+    """Lets the client's callback hear each reply, as redis-py does where the commands are sent again."""
+
+    def _read(self) -> list[Any] | None:
+        hear: Callable[[Any], Any] = self._client.response_callbacks["EVALSHA"]
+        replies = super()._read()
+        try:
+            return replies and [reply if isinstance(reply, Exception) else hear(reply) for reply in replies]
+        except redis.ConnectionError:
+            return None
+
+
 @pytest.fixture
-def hurried(make_settings: Callable[..., Settings]) -> Iterator[Store]:
+def hurried(make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """The test's server, with rules under which much happens to three seats."""
+    monkeypatch.setattr("reservation.scripts.Sent", Overheard)
     settings = make_settings(
         max_held_seats=2,
         max_open_jobs=3,
@@ -453,7 +467,7 @@ def hurried(make_settings: Callable[..., Settings]) -> Iterator[Store]:
     )
     store = Store.connect(settings, connections=4)
     # What happens while a call is under way, happens in the same thread.
-    store.scripts.pipelining = Pipelining(store.scripts._send, at_once=2)
+    store.scripts.pipelining = Pipelining(store.scripts._begin, at_once=2)
     store.client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 3)
     yield store
     store.client.connection_pool.disconnect()

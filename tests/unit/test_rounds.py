@@ -5,25 +5,37 @@ from functools import partial
 from typing import Any
 
 import pytest
+from greenlet import getcurrent
 
 from reservation.clients import Command
 from reservation.rounds import RoundPipelining, Rounds, pause, step
 from tests.conftest import wait_for
+from tests.unit.line import OnItsWay
 
 
 class _Line:
-    """Where commands go, as in the tests of Pipelining: -1 is answered with an error, 0 makes the whole fail."""
+    """Where commands go, as in the tests of Pipelining: -1 is answered with an error, 0 makes the whole fail, and
+    100 cannot be sent."""
 
     def __init__(self) -> None:
         self.sent: list[list[Any]] = []
-        self.pipelining = RoundPipelining(self._send)
-        self.rounds = Rounds(self.pipelining)
+        self.story: list[str] = []
+        self.pipelining = RoundPipelining(self._begin)
+        self.rounds = Rounds()
 
-    def _send(self, commands: list[Command]) -> list[Any]:
-        self.sent.append([command[0] for command in commands])
-        if 0 in self.sent[-1]:
+    def _begin(self, commands: list[Command]) -> OnItsWay:
+        numbers = [command[0] for command in commands]
+        if 100 in numbers:
+            raise ConnectionError("not sent")
+        self.sent.append(numbers)
+        self.story.append(f"sent {numbers}")
+        return OnItsWay(lambda: self._reply(numbers))
+
+    def _reply(self, numbers: list[Any]) -> list[Any]:
+        self.story.append(f"heard {numbers}")
+        if 0 in numbers:
             raise ConnectionError("gone")
-        return [ValueError(number) if number == -1 else number for number in self.sent[-1]]
+        return [ValueError(number) if number == -1 else number for number in numbers]
 
     def work(self) -> None:
         while self.rounds.tasks:
@@ -41,7 +53,7 @@ def _asker(line: _Line, heard: list[Any], *numbers: int) -> Callable[[], None]:
     def ask() -> None:
         for number in numbers:
             try:
-                heard.append(line.pipelining.execute([number]))
+                heard.append(line.pipelining.execute((number,)))
             except (ValueError, ConnectionError) as error:
                 heard.append(type(error))
 
@@ -57,6 +69,77 @@ def test_what_the_tasks_of_a_round_ask_for_goes_in_one(line: _Line) -> None:
     line.work()
     assert line.sent == [[1, 2, 3], [4, 5], [6]]
     assert heard == [[1, 4, 6], [2], [3, 5]]
+
+
+def test_what_was_asked_for_meanwhile_is_sent_before_the_others_go_on(line: _Line) -> None:
+    """So that the server is not idle while they do."""
+
+    def ask(number: int) -> None:
+        line.pipelining.execute((number,))
+        line.story.append(f"{number} went on")
+
+    for number in (1, 2, 3):
+        line.rounds.start(partial(ask, number))
+        line.rounds.work()
+    line.work()
+    assert line.story == [
+        "sent [1]",
+        "heard [1]",
+        "sent [2]",
+        "1 went on",
+        "heard [2]",
+        "sent [3]",
+        "2 went on",
+        "heard [3]",
+        "3 went on",
+    ]
+
+
+def test_what_goes_to_two_servers_is_on_its_way_to_both(line: _Line) -> None:
+    """Neither waits for the other, and each task has its own replies: all that it asked for in one go."""
+    other, heard = _Line(), list[Any]()
+    other.story = line.story
+    line.rounds.start(_asker(line, heard, 1))
+    line.rounds.start(lambda: heard.append(other.pipelining.execute_all([(2,), (-1,), (3,)])))
+    line.work()
+    assert line.story == ["sent [1]", "sent [2, -1, 3]", "heard [1]", "heard [2, -1, 3]"]
+    assert heard[0] == 1
+    assert [heard[1][0], type(heard[1][1]), heard[1][2]] == [2, ValueError, 3]
+
+
+def test_what_cannot_be_sent_is_an_error_to_who_asked(line: _Line) -> None:
+    """In the same round, and the next is sent again."""
+    heard: list[Any] = []
+    line.rounds.start(_asker(line, heard, 100, 3))
+    line.rounds.start(_asker(line, heard, 2, 4))
+    line.work()
+    assert sorted(map(str, heard)) == sorted(map(str, [ConnectionError, 3, ConnectionError, 4]))
+    assert line.sent == [[3, 4]]
+
+
+def test_a_task_that_has_ended_leaves_its_place_to_the_next(line: _Line) -> None:
+    """One that has raised something is gone for good."""
+    seen = []
+
+    def note() -> None:
+        seen.append(id(getcurrent()))
+        line.pipelining.execute((1,))
+
+    def fail() -> None:
+        note()
+        raise KeyError
+
+    for _ in range(3):
+        line.rounds.start(note)
+        line.work()
+    assert len(set(seen)) == 1
+    line.rounds.start(fail)
+    with pytest.raises(KeyError):
+        line.work()
+    line.rounds.start(note)
+    line.work()
+    assert seen[-2] == seen[0]
+    assert line.rounds.tasks == 0
 
 
 def test_an_error_is_raised_in_its_task_only(line: _Line) -> None:
@@ -82,12 +165,13 @@ def test_what_a_task_raises_is_raised_to_who_works_on_it(line: _Line) -> None:
 
     def fail(*numbers: int) -> None:
         for number in numbers:
-            line.pipelining.execute([number])
+            line.pipelining.execute((number,))
         raise KeyError(*numbers)
 
     with pytest.raises(KeyError):
         line.rounds.start(fail)
     line.rounds.start(partial(fail, 1))
+    line.rounds.work()
     with pytest.raises(KeyError):
         line.rounds.work()
     heard: list[Any] = []
@@ -98,11 +182,11 @@ def test_what_a_task_raises_is_raised_to_who_works_on_it(line: _Line) -> None:
 
 def test_outside_of_a_task_nothing_is_left(line: _Line) -> None:
     """A command is sent at once, an error raised, and a pause is none."""
-    assert line.pipelining.execute([1]) == 1
+    assert line.pipelining.execute((1,)) == 1
     with pytest.raises(ValueError, match="-1"):
-        line.pipelining.execute([-1])
+        line.pipelining.execute((-1,))
     with pytest.raises(ConnectionError):
-        line.pipelining.execute([0])
+        line.pipelining.execute((0,))
     assert line.sent == [[1], [-1], [0]]
     assert not pause(60)
 
@@ -141,12 +225,12 @@ def test_what_is_to_be_done_for_all_is_done_once_they_have_come_as_far(line: _Li
             raise ValueError
 
     def task(number: int) -> None:
-        line.pipelining.execute([number])
+        line.pipelining.execute((number,))
         story.append(f"{number} came")
         assert step()
         story.append(f"{number} went on")
 
-    rounds = Rounds(line.pipelining, at_step)
+    rounds = Rounds(at_step)
     for number in (1, 2):
         rounds.start(partial(task, number))
     while rounds.tasks:
