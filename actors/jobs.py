@@ -61,9 +61,7 @@ def declare(broker: Broker, store: Store) -> Actors:
     @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_EXPIRY_PRIORITY)
     def release_expired(event_id: str) -> None:
         """Frees the event's seats whose hold is over."""
-        # First, so that a hold that ends from now on gets a message of its own.
-        store.seats.end_release_claim(event_id)
-        freed = store.seats.release_due(event_id)
+        freed = store.seats.release_claimed(event_id)
         log.info("holds expired", seats=freed)
 
     return Actors(hold_seat, reserve_seat, release_expired)

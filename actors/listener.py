@@ -63,7 +63,7 @@ class Listener(threading.Thread):
 
     def _release(self, event_ids: set[str]) -> None:
         """Sends the events' messages, but for those that are on their way: such a message frees what was due when
-        its claim was found, because the claim is given back before the due holds are read."""
+        its claim was found, because whoever gives the claim back looks once more."""
         for event_id in event_ids:
             # Once one could not be sent, each further one would wait for the same time-out.
             if self._store.seats.claim_release(event_id) and not self._queue.send_release(event_id):

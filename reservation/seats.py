@@ -164,7 +164,7 @@ class Seats:
         now = time.monotonic()
         if self._touched.get(event_id, 0.0) > now:
             return
-        if not self._scripts.call(lambda r: r.exists(keys.event(event_id))):
+        if not self._scripts.execute("EXISTS", keys.event(event_id)):
             raise refusal(Code.EVENT_UNKNOWN)
         self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
         if len(self._touched) >= _MOST_TOUCHED:
@@ -213,22 +213,28 @@ class Seats:
             raise refusal(Code(code), *reply)
 
     def claim_release(self, event_id: str) -> bool:
-        """Takes the right to send the event's release_expired message: one is in flight at a time.
-        The claim lapses in case the message is lost. Raises StateUnavailable."""
-        return bool(self._scripts.call(lambda r: r.set(keys.releasing(event_id), 1, nx=True, px=RELEASE_CLAIM_MS)))
+        """Takes the right to have the event's due seats freed: one at a time does. The claim lapses in case
+        that is lost on its way. Raises StateUnavailable."""
+        return bool(self._scripts.execute("SET", keys.releasing(event_id), 1, "NX", "PX", RELEASE_CLAIM_MS))
 
-    def end_release_claim(self, event_id: str) -> None:
-        """Gives that right back. Raises StateUnavailable."""
-        self._scripts.call(lambda r: r.delete(keys.releasing(event_id)))
+    def release_claimed(self, event_id: str) -> int:
+        """Frees the event's due seats, gives the claim back, and says how many it freed. Raises StateUnavailable."""
+        freed = 0
+        while True:
+            freed += self.release_due(event_id)
+            self._scripts.execute("DEL", keys.releasing(event_id))
+            # Who could not have the claim until now, may have seen a hold end after the last look.
+            if not self._due(event_id) or not self.claim_release(event_id):
+                return freed
 
     def release_due(self, event_id: str) -> int:
-        """Frees the event's seats whose hold is over, 100 at a time, and says how many it freed.
+        """Frees the event's seats whose hold is over, 50 at a time, and says how many it freed.
 
         Picks the seats first and writes with their keys declared; a seat that changed in between is
         left as it is. Raises StateUnavailable.
         """
         freed = 0
-        while due := self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]):
+        while due := self._due(event_id):
             seats = [SeatId.parse(text) for text in due]
             now_freed, dropped = self._scripts.run(
                 "release_due",
@@ -239,6 +245,9 @@ class Seats:
             if not now_freed and not dropped:
                 break
         return freed
+
+    def _due(self, event_id: str) -> list[str]:
+        return list(self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]))
 
     def _call(self, script: str, seat_id: SeatId, user: str, request_id: str, own: list[int]) -> Any:
         """Runs what a holder asks for directly. It has a key of its own, so that a reply which was lost, and
