@@ -36,7 +36,8 @@ _SOCKET_PATH_LIMIT = 100
 _IN_USE = 3
 #: Options of a server that has on disk what it answered (docs/decisions/0007-durability.md), and of one that
 #: has nothing there (docs/decisions/0008-queue-server.md).
-_DURABLE, _NOT_DURABLE = ("--appendonly", "yes", "--appendfsync", "always"), ("--appendonly", "no")
+_DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "256mb")
+_NOT_DURABLE = ("--appendonly", "no")
 #: How long a folder's former server may take to stop, seconds.
 _LOCK_S = 3.0
 

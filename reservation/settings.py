@@ -52,7 +52,7 @@ class Settings(BaseSettings):
 
     # Workers and sweepers
     worker_processes: Count | None = None
-    worker_threads: Count = 2
+    worker_threads: Count = 1
     worker_shutdown_timeout: Seconds = 10
     retry_min_delay: Seconds = 0.2
     retry_max_delay: Seconds = 5

@@ -85,7 +85,7 @@ def api(processes: int | None, fd: int | None) -> None:
 
 @cli.command()
 @click.option("--processes", type=click.IntRange(1), help="Worker processes [WORKER_PROCESSES, 1].")
-@click.option("--threads", type=click.IntRange(1), help="Threads of each [WORKER_THREADS, 4].")
+@click.option("--threads", type=click.IntRange(1), help="Threads of each [WORKER_THREADS, 1].")
 def worker(processes: int | None, threads: int | None) -> None:
     """Carry out jobs."""
     from actors import worker as workers
