@@ -19,8 +19,8 @@ _IDLE_GRACE_MS = 60_000
 _ABANDONED_MS = 600_000
 #: How long it is remembered that an event was given up, ms: longer than a call can be on its way.
 _REMEMBER_MS = 86_400_000
-#: Seats written by one script call. 500 take about a millisecond, in which nobody else is served.
-_BATCH = 500
+#: Seats written by one script call. 250 take about a millisecond, in which nobody else is served.
+_BATCH = 250
 
 
 class FreeList(NamedTuple):
