@@ -18,6 +18,10 @@ class RequestLog:
     """Gives each request an id, the caller's `X-Request-ID` if it is a sound one, and logs the
     answer in one line. The id goes with the job into the worker's log and the change stream."""
 
+    def __init__(self) -> None:
+        # Bound, because what `get_logger` gives looks up how it is configured with every line.
+        self._log = log.bind()
+
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Gives the request its id."""
         given = req.get_header("X-Request-ID")
@@ -33,10 +37,12 @@ class RequestLog:
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
         """Logs the answer."""
         # Falcon asks nobody beforehand about a method that it takes for a WebSocket's.
-        started = getattr(req.context, "started", time.perf_counter())
-        job_id = getattr(req.context, "job_id", None)
-        log.info(
+        context = req.context
+        started = getattr(context, "started", time.perf_counter())
+        job_id = getattr(context, "job_id", None)
+        self._log.info(
             "request",
+            request_id=getattr(context, "request_id", ""),
             method=req.method,
             path=req.path,
             status=resp.status_code,
