@@ -5,7 +5,6 @@ table, and writes bench/results/; a full run also puts table and charts into doc
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ import redis
 from rich.console import Console
 
 from bench import charts, latency, load, results, throughput
-from bench.results import Report, Row
+from bench.results import Report
 from bench.servers import Service
 from reservation import embedded
 
@@ -57,38 +56,33 @@ def main() -> int:
 
 def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, say: Callable[[str], None]) -> None:
     add = report.rows.extend
-    stock = 3_600.0  # only where `throughput` is left out
     if "throughput" in cases:
         (folder / "a").mkdir()
-        rows = throughput.accept_and_work(folder / "a", 5 if full else 3, say)
-        stock = statistics.median(rows[1].beside)
-        add(rows)
+        add(throughput.accept_and_work(folder / "a", 5 if full else 3, say))
     if {"throughput", "latency"} & set(cases):
-        (folder / "b").mkdir()
+        for name in ("b", "e"):
+            (folder / name).mkdir()
         service = Service(folder / "b")
         with service.up() as client:
             state = redis.Redis.from_url(embedded.url(folder / "b" / "var" / "redis"), decode_responses=True)
             if "latency" in cases:
                 add(latency.idle(client, 500 if full else 200, say))
                 add(latency.idle_cost(30 if full else 5, say))
-            rows, costs = throughput.end_to_end(service, client, 5 if full else 3, 10 if full else 4, stock, say)
-            report.series["cpu_us_per_hold"] = costs
-            capacity = statistics.median(rows[1].rounds)
             if "throughput" in cases:
+                stock = folder / "b" / "stock"
+                rows, report.series["cpu_us_per_hold"] = throughput.end_to_end(
+                    service, client, 5 if full else 3, 8 if full else 4, stock, say
+                )
                 add(rows)
             if "latency" in cases:
-                seconds = 60 if full else 10
-                rows, report.series["open_loop_ms"] = latency.open_loop(service, client, capacity, seconds, say)
+                parts, seconds = (6, 10) if full else (2, 5)
+                rows, report.series["open_loop_ms"] = latency.open_loop(service, client, parts, seconds, say)
                 add(rows)
                 add(latency.reads(client, 30 if full else 10, say))
                 add(latency.creation(client, state, 10 if full else 5, say))
                 add(latency.memory(service, client, state, say))
             if full and "throughput" in cases:
-                say("a hundred events of 10,000 seats")
-                client.create_events(100, 10_000)
-                loaded, _ = throughput.end_to_end(service, client, 3, 10, stock, say)
-                name = "the same with 100 events of 10,000 loaded"
-                add([Row(name, "holds/s", loaded[1].rounds, "higher", 0.95, [capacity] * 3, "before")])
+                add(throughput.with_many_events(service, client, folder / "e", 4, 8, say))
             state.close()
     if "storm" in cases:
         (folder / "c").mkdir()

@@ -1,6 +1,7 @@
 """What processes cost, as the system counts it (Linux's /proc)."""
 
 import os
+import resource
 from pathlib import Path
 
 from tests.e2e.conftest import below
@@ -25,6 +26,12 @@ def cpu_s(pid: int) -> float:
     """Processor time that a process has used, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def children_cpu_s() -> float:
+    """Processor time of the children of this process that have ended, such as the load generator, seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def resident_mb(pid: int) -> float:

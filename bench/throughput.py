@@ -16,6 +16,7 @@ import redis
 from bench import load, processes
 from bench.results import Row
 from bench.servers import Client, Service, bare_falcon, paused, redis_servers, running, wait_until
+from reservation import embedded
 from reservation.embedded import EmbeddedRedis
 from reservation.scripts import source
 from reservation_cli.supervisor import Child
@@ -28,7 +29,7 @@ _THREADS = 16
 #: Worker processes and threads, and prefetch, that stock Dramatiq is tried with: the best is the yardstick.
 _STOCK_SETTINGS = [(2, 4, 64), (3, 2, 64), (2, 2, 64)]
 #: Our workers: one process for each core.
-_WORKERS, _WORKER_THREADS = 2, 2
+_WORKERS, _WORKER_THREADS = 2, 1
 
 
 def accept_and_work(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
@@ -124,35 +125,37 @@ def _best_stock(folder: Path, server: EmbeddedRedis, say: Callable[[str], None])
 
 
 def end_to_end(
-    service: Service, client: Client, rounds: int, seconds: float, stock: float, say: Callable[[str], None]
+    service: Service, client: Client, rounds: int, seconds: float, folder: Path, say: Callable[[str], None]
 ) -> tuple[list[Row], dict[str, float]]:
-    """Accept, work and status read over HTTP, in events of 100 and of 10,000 seats, in turn. Also what a hold
-    costs each part in microseconds of processor time.
+    """Accept, work and status read over HTTP, in events of 100 and of 10,000 seats, each round beside stock
+    Dramatiq's drain. Also what a hold costs each part in microseconds of processor time.
 
     Arguments:
         service: running, as `reservation up` runs it.
-        stock: what stock Dramatiq works off a second.
+        folder: for the yardstick's server.
     """
     small: list[float] = []
     large: list[float] = []
+    beside: list[float] = []
     reads, costs = [], []
     say("end to end: warming up")
     load.run(service.url, "follow", client.create_events(1, 10_000), 10_000, seconds=3)
-    for number in range(1, rounds + 1):
-        for seats, figures in ((100, small), (10_000, large)):
-            say(f"end to end with {seats:,} seats, round {number} of {rounds}")
-            most = round(seconds * 2_500)
-            events = client.create_events(max(1, most // seats), seats)
-            pids = processes.roles(os.getpid())
-            before = {role: sum(map(processes.cpu_s, found)) for role, found in pids.items()}
-            done = load.run(service.url, "follow", events, seats, seconds=seconds)
-            if done.held != done.ended:
-                raise load.LoadError(f"{done.ended - done.held} free seats were not held")
-            figures.append(done.ended / done.seconds)
-            reads.append(done.reads / done.ended)
-            after = {role: sum(map(processes.cpu_s, found)) for role, found in pids.items()}
-            costs.append({role: (after[role] - before[role]) / done.ended * 1e6 for role in pids})
-    beside = [stock] * rounds
+    with EmbeddedRedis(folder, durable=False) as plain:
+        settings = _best_stock(folder, plain, say)
+        for number in range(1, rounds + 1):
+            say(f"stock Dramatiq, round {number} of {rounds}")
+            beside.append(_stock(folder, plain, settings))
+            for seats, figures in ((100, small), (10_000, large)):
+                say(f"end to end with {seats:,} seats, round {number} of {rounds}")
+                pids = processes.roles(os.getpid())
+                before = {role: sum(map(processes.cpu_s, found)) for role, found in pids.items()}
+                wrk = processes.children_cpu_s()
+                done = _follow(service, client, seats, seconds)
+                figures.append(done.ended / done.seconds)
+                reads.append(done.reads / done.ended)
+                used = {role: sum(map(processes.cpu_s, found)) - before[role] for role, found in pids.items()}
+                used["wrk"] = processes.children_cpu_s() - wrk
+                costs.append({role: each / done.ended * 1e6 for role, each in used.items()})
     note = f"32 connections, {statistics.median(reads):.2f} status reads a hold"
     rows = [
         Row(
@@ -161,6 +164,43 @@ def end_to_end(
         Row("the same at 10,000 seats", "holds/s", large, "higher", 0.95, small, "at 100 seats"),
     ]
     return rows, {role: statistics.median(cost[role] for cost in costs) for role in costs[0]}
+
+
+def with_many_events(
+    service: Service, client: Client, folder: Path, rounds: int, seconds: float, say: Callable[[str], None]
+) -> list[Row]:
+    """The same in a service that has a hundred events of 10,000 seats, in turn with one that has not."""
+    full: list[float] = []
+    empty: list[float] = []
+    other = Service(folder)
+    with other.up() as loaded:
+        for number in range(1, 101):
+            say(f"event {number} of 100 with 10,000 seats")
+            loaded.create_events(1, 10_000)
+        with redis.Redis.from_url(embedded.url(folder / "var" / "redis")) as state:
+            wait_until(lambda: not state.info("persistence")["aof_rewrite_in_progress"], 0.1)
+        for number in range(1, rounds + 1):
+            say(f"end to end with 100 events of 10,000 loaded, round {number} of {rounds}")
+            for each, asks, figures in ((other, loaded, full), (service, client, empty)):
+                done = _follow(each, asks, 10_000, seconds)
+                figures.append(done.ended / done.seconds)
+    name = "the same with 100 events of 10,000 loaded"
+    return [Row(name, "holds/s", full, "higher", 0.95, empty, "beside a service without")]
+
+
+def capacity(service: Service, client: Client, seconds: float) -> float:
+    """Holds a second in events of 10,000 seats. Raises LoadError."""
+    done = _follow(service, client, 10_000, seconds)
+    return done.ended / done.seconds
+
+
+def _follow(service: Service, client: Client, seats: int, seconds: float) -> load.Load:
+    """Holds made, and followed to their end, as fast as the service does it. Raises LoadError."""
+    events = client.create_events(max(1, round(seconds * 4_000) // seats), seats)
+    done = load.run(service.url, "follow", events, seats, seconds=seconds)
+    if done.held != done.ended:
+        raise load.LoadError(f"{done.ended - done.held} free seats were not held")
+    return done
 
 
 def raw_script(folder: Path) -> list[Row]:
