@@ -120,9 +120,9 @@ class Queue:
         the ledger, and the sweeper sends what was not sent."""
         return self._send([self._message(job_id, task) for job_id, task in jobs])
 
-    def send_release(self, event_id: str) -> bool:
-        """Sends the message that frees an event's due holds. Returns False as `send_jobs` does."""
-        return self._send([self.actors.release_expired.message(event_id)])
+    def send_releases(self, event_ids: Sequence[str]) -> bool:
+        """Sends the messages that free events' due holds in one go. Returns False as `send_jobs` does."""
+        return self._send([self.actors.release_expired.message(event_id) for event_id in event_ids])
 
     def _message(self, job_id: JobId, task: Task) -> Message[Any]:
         actor = self.actors.hold_seat if task.type == "HOLD_SEAT" else self.actors.reserve_seat

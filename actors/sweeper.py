@@ -84,8 +84,8 @@ class Sweeper:
 
     def _look_at(self, event_id: str, load: EventLoad, fleet: Load, budget: int) -> int:
         """Deals with one event; returns how many messages it sent again."""
-        if load.due and self._sending and self._store.seats.claim_release(event_id):
-            self._sending = self._queue.send_release(event_id)
+        if load.due and self._sending and self._store.seats.claim_releases([event_id]):
+            self._sending = self._queue.send_releases([event_id])
         if not load.open_jobs:
             return 0
         sent = 0

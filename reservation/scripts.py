@@ -66,8 +66,11 @@ class Scripts:
 
     def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
         """Runs one operation on each of several keys and arguments, in one go. Raises StateUnavailable."""
-        commands = [self._command(name, keys, args) for keys, args in calls]
-        replies: list[Any] = self.call(lambda _: self._begin(commands).replies())
+        return self.execute_each([self._command(name, keys, args) for keys, args in calls])
+
+    def execute_each(self, commands: Sequence[Command]) -> list[Any]:
+        """Sends plain commands in one go, and returns their replies. Raises StateUnavailable."""
+        replies: list[Any] = self.call(lambda _: self._begin(list(commands)).replies())
         for reply in replies:
             if isinstance(reply, redis.RedisError):
                 raise translated(reply) from reply

@@ -2,11 +2,13 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from reservation import keys
+from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import StateUnavailable, refusal
 from reservation.guard import ServerClock
@@ -212,20 +214,21 @@ class Seats:
         if code != Code.RELEASED:
             raise refusal(Code(code), *reply)
 
-    def claim_release(self, event_id: str) -> bool:
-        """Takes the right to have the event's due seats freed: one at a time does. The claim lapses in case
-        that is lost on its way. Raises StateUnavailable."""
-        return bool(self._scripts.execute("SET", keys.releasing(event_id), 1, "NX", "PX", RELEASE_CLAIM_MS))
+    def claim_releases(self, event_ids: Sequence[str]) -> list[str]:
+        """Takes the right to have events' due seats freed, which one has at a time, in one go. The claim lapses in
+        case whoever has it is lost. Returns the events for which it was free. Raises StateUnavailable."""
+        claims: list[Command] = [
+            ("SET", keys.releasing(event_id), 1, "NX", "PX", RELEASE_CLAIM_MS) for event_id in event_ids
+        ]
+        taken = self._scripts.execute_each(claims)
+        return [event_id for event_id, claimed in zip(event_ids, taken, strict=True) if claimed]
 
     def release_claimed(self, event_id: str) -> int:
-        """Frees the event's due seats, gives the claim back, and says how many it freed. Raises StateUnavailable."""
-        freed = 0
-        while True:
-            freed += self.release_due(event_id)
-            self._scripts.execute("DEL", keys.releasing(event_id))
-            # Who could not have the claim until now, may have seen a hold end after the last look.
-            if not self._due(event_id) or not self.claim_release(event_id):
-                return freed
+        """Frees the event's due seats, gives the claim back, and says how many it freed. What ends meanwhile may be
+        left to whoever takes the claim next. Raises StateUnavailable."""
+        freed = self.release_due(event_id)
+        self._scripts.execute("DEL", keys.releasing(event_id))
+        return freed
 
     def release_due(self, event_id: str) -> int:
         """Frees the event's seats whose hold is over, 50 at a time, and says how many it freed.
@@ -242,7 +245,7 @@ class Seats:
                 [self._policy.retention_ms, "", "", *due],
             )
             freed += now_freed
-            if not now_freed and not dropped:
+            if len(due) < RELEASE_BATCH or not now_freed + dropped:
                 break
         return freed
 
