@@ -12,7 +12,7 @@ from dramatiq.worker import WorkerThread
 from reservation.rounds import Rounds
 
 #: Most jobs that a thread begins at once: what they ask for is sent together.
-JOBS_AT_ONCE = 32
+JOBS_AT_ONCE = 64
 #: Most that it has on their way: some are begun while Redis is busy with others.
 JOBS_ON_THEIR_WAY = 2 * JOBS_AT_ONCE
 
