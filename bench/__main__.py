@@ -8,18 +8,22 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from rich.console import Console
 
 from bench import charts, latency, load, results, throughput
 from bench.results import Report
-from bench.servers import Service
+from bench.servers import Client, Service
 from reservation import embedded
 
 _CASES = ("throughput", "latency", "storm", "script")
+#: Lengths of holds, seconds: so long that none ends while others are made, and so short that as many do.
+_LONG_S, _SHORT_S = "900", "5"
 
 
 def main() -> int:
@@ -59,44 +63,54 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
     if "throughput" in cases:
         (folder / "a").mkdir()
         add(throughput.accept_and_work(folder / "a", 5 if full else 3, say))
+    if "latency" in cases:
+        with _service(folder / "b") as (_, client, state):
+            add(latency.idle(client, 500 if full else 200, say))
+            add(latency.idle_cost(30 if full else 5, say))
+            add(latency.reads(client, 30 if full else 10, say))
+            add(latency.creation(client, state, 10 if full else 5, say))
+    parts, seconds = (6, 10) if full else (2, 5)
     if {"throughput", "latency"} & set(cases):
-        for name in ("b", "e"):
-            (folder / name).mkdir()
-        service = Service(folder / "b")
-        with service.up() as client:
-            state = redis.Redis.from_url(embedded.url(folder / "b" / "var" / "redis"), decode_responses=True)
+        with _service(folder / "e", LOCK_EXPIRATION_TIME=_LONG_S) as (service, client, state):
             if "latency" in cases:
-                add(latency.idle(client, 500 if full else 200, say))
-                add(latency.idle_cost(30 if full else 5, say))
+                add(latency.memory(service, client, state, say))
             if "throughput" in cases:
-                stock = folder / "b" / "stock"
                 rows, report.series["cpu_us_per_hold"] = throughput.end_to_end(
-                    service, client, 5 if full else 3, 8 if full else 4, stock, say
+                    service, client, 5 if full else 3, 8 if full else 4, folder / "e" / "stock", say
                 )
                 add(rows)
             if "latency" in cases:
-                parts, seconds = (6, 10) if full else (2, 5)
-                rows, report.series["open_loop_ms"] = latency.open_loop(service, client, parts, seconds, say)
+                rows, report.series["open_loop_ms"] = latency.open_loop(
+                    service, client, parts, seconds, say, target_ms=60
+                )
                 add(rows)
-                add(latency.reads(client, 30 if full else 10, say))
-                add(latency.creation(client, state, 10 if full else 5, say))
-                add(latency.memory(service, client, state, say))
             if full and "throughput" in cases:
-                add(throughput.with_many_events(service, client, folder / "e", 4, 8, say))
-            state.close()
+                with _service(folder / "f", LOCK_EXPIRATION_TIME=_LONG_S) as (loaded, other, _):
+                    add(throughput.with_many_events(service, client, loaded, other, 4, 8, say))
+    if "latency" in cases:
+        with _service(folder / "g", LOCK_EXPIRATION_TIME=_SHORT_S) as (service, client, _):
+            rows, _ = latency.open_loop(service, client, parts // 2, seconds, say, "while as many holds end")
+            add(rows)
     if "storm" in cases:
-        (folder / "c").mkdir()
-        service = Service(folder / "c", LOCK_EXPIRATION_TIME="10", WORKER_PROCESSES="2")
-        with (
-            service.up() as client,
-            redis.Redis.from_url(embedded.url(folder / "c" / "var" / "redis"), decode_responses=True) as state,
-        ):
+        with _service(folder / "c", LOCK_EXPIRATION_TIME="10", WORKER_PROCESSES="2") as (service, client, state):
             rows, report.series["storm"] = latency.storm(service, client, state, say)
             add(rows)
     if "script" in cases:
         (folder / "d").mkdir()
         say("the raw hold script")
         add(throughput.raw_script(folder / "d"))
+
+
+@contextmanager
+def _service(folder: Path, **settings: str) -> Iterator[tuple[Service, Client, Any]]:
+    """A service of its own, with a client of it and of its Redis."""
+    folder.mkdir()
+    service = Service(folder, **settings)
+    with (
+        service.up() as client,
+        redis.Redis.from_url(embedded.url(folder / "var" / "redis"), decode_responses=True) as state,
+    ):
+        yield service, client, state
 
 
 if __name__ == "__main__":

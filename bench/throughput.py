@@ -16,7 +16,6 @@ import redis
 from bench import load, processes
 from bench.results import Row
 from bench.servers import Client, Service, bare_falcon, paused, redis_servers, running, wait_until
-from reservation import embedded
 from reservation.embedded import EmbeddedRedis
 from reservation.scripts import source
 from reservation_cli.supervisor import Child
@@ -167,23 +166,24 @@ def end_to_end(
 
 
 def with_many_events(
-    service: Service, client: Client, folder: Path, rounds: int, seconds: float, say: Callable[[str], None]
+    service: Service,
+    client: Client,
+    loaded: Service,
+    other: Client,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
 ) -> list[Row]:
     """The same in a service that has a hundred events of 10,000 seats, in turn with one that has not."""
     full: list[float] = []
     empty: list[float] = []
-    other = Service(folder)
-    with other.up() as loaded:
-        for number in range(1, 101):
-            say(f"event {number} of 100 with 10,000 seats")
-            loaded.create_events(1, 10_000)
-        with redis.Redis.from_url(embedded.url(folder / "var" / "redis")) as state:
-            wait_until(lambda: not state.info("persistence")["aof_rewrite_in_progress"], 0.1)
-        for number in range(1, rounds + 1):
-            say(f"end to end with 100 events of 10,000 loaded, round {number} of {rounds}")
-            for each, asks, figures in ((other, loaded, full), (service, client, empty)):
-                done = _follow(each, asks, 10_000, seconds)
-                figures.append(done.ended / done.seconds)
+    for number in range(1, 101):
+        say(f"event {number} of 100 with 10,000 seats")
+        other.create_events(1, 10_000)
+    for number in range(1, rounds + 1):
+        say(f"end to end with 100 events of 10,000 loaded, round {number} of {rounds}")
+        full.append(capacity(loaded, other, seconds))
+        empty.append(capacity(service, client, seconds))
     name = "the same with 100 events of 10,000 loaded"
     return [Row(name, "holds/s", full, "higher", 0.95, empty, "beside a service without")]
 
