@@ -59,7 +59,8 @@ def _costs(content: dict[str, Any]) -> None:
     """What a hold costs each part."""
     from matplotlib import pyplot
 
-    costs = {role: cost for role, cost in content["series"]["cpu_us_per_hold"].items() if cost}
+    # The others only wait.
+    costs = {role: cost for role, cost in content["series"]["cpu_us_per_hold"].items() if cost >= 5}
     figure, axes = pyplot.subplots(figsize=(7, 1.6))
     left = 0.0
     shades = ["#1e3a8a", "#2563eb", "#93c5fd", "#d97706", "#fcd34d", "#9ca3af"]

@@ -1,6 +1,7 @@
 """What was measured: rows with their rounds, the table, the file."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -19,7 +20,8 @@ from rich.table import Table
 FOLDER = Path(__file__).parent / "results"
 #: The document with the table of the last full run.
 DOCS = FOLDER.parent.parent / "docs" / "performance.md"
-_BEGIN, _END = "<!-- results: written by the benchmark -->\n", "<!-- end of results -->\n"
+#: The model on paper: holds a second, how busy a processor may be, and how many a machine has.
+_LOADS, _BUSY, _CORES = (1_000, 10_000, 100_000), 0.7, 8
 
 
 @dataclass
@@ -124,11 +126,32 @@ def markdown(content: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def model(content: dict[str, Any]) -> str:
+    """What a load takes, on paper, as a table of Markdown: what a hold costs each part, and the processes and
+    processors that makes."""
+    costs = content["series"]["cpu_us_per_hold"]
+    parts = [("api", "API"), ("worker", "workers"), ("redis", "Redis, state"), ("queue", "Redis, queue")]
+    total = sum(costs[role] for role, _ in parts)
+    rows = [(f"{name}: processes", costs[role], 1) for role, name in parts]
+    rows += [("processors in all", total, 1), (f"machines of {_CORES} processors", total, _CORES)]
+    lines = [
+        f"| part | µs a hold | {' | '.join(f'{load:,} holds/s' for load in _LOADS)} |",
+        "|---|---|" + "---|" * len(_LOADS),
+    ]
+    for name, cost, cores in rows:
+        needs = [math.ceil(load * cost / (_BUSY * 1e6) / cores) for load in _LOADS]
+        lines.append(f"| {name} | {cost:.0f} | " + " | ".join(f"{need:,}" for need in needs) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def write_docs(content: dict[str, Any]) -> None:
-    """Puts the table into docs/performance.md."""
-    before, _, rest = DOCS.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    DOCS.write_text(f"{before}{_BEGIN}\n{markdown(content)}\n{_END}{after}", encoding="utf-8")
+    """Puts the tables into docs/performance.md."""
+    text = DOCS.read_text(encoding="utf-8")
+    for name, table in (("results", markdown(content)), ("model", model(content))):
+        before, begin, rest = text.partition(f"<!-- {name}: written by the benchmark -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+        text = f"{before}{begin}\n{table}\n{end}{after}"
+    DOCS.write_text(text, encoding="utf-8")
 
 
 def _cells(row: Row) -> list[str]:

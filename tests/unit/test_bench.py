@@ -22,7 +22,17 @@ def test_a_target_without_a_yardstick_is_of_the_median() -> None:
 
 
 def test_the_document_shows_the_saved_run() -> None:
-    """The table of docs/performance.md is what the last full run wrote, and nobody edited."""
+    """The tables of docs/performance.md are what the last full run wrote, and nobody edited."""
     if not (results.FOLDER / "full.json").exists():
         pytest.fail("no full run was saved")
-    assert results.markdown(results.load("full")) in results.DOCS.read_text(encoding="utf-8")
+    saved, text = results.load("full"), results.DOCS.read_text(encoding="utf-8")
+    assert results.markdown(saved) in text
+    assert results.model(saved) in text
+
+
+def test_the_model_counts_whole_processes() -> None:
+    """At seven tenths of a processor each."""
+    table = results.model({"series": {"cpu_us_per_hold": {"api": 350, "worker": 70, "redis": 140, "queue": 7}}})
+    assert "| API: processes | 350 | 1 | 5 | 50 |" in table
+    assert "| Redis, state: processes | 140 | 1 | 2 | 20 |" in table
+    assert "| machines of 8 processors | 567 | 1 | 2 | 11 |" in table
