@@ -1,11 +1,14 @@
 """What the tests of seats share."""
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from reservation import keys
+from reservation.embedded import EmbeddedRedis
 from reservation.ids import SeatId
 from reservation.models import Event
 from reservation.settings import Settings
@@ -31,6 +34,13 @@ def commands(store: Store) -> Counter[str]:
 def lapse(store: Store, seat: SeatId) -> None:
     """Lets a hold's time run out, and waits until the server's clock says so."""
     wait_for(lambda: store.seats.get(seat).status == "Available")
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedRedis]:
+    """One of a test's own, that nobody else is hurt by."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as running:
+        yield running
 
 
 @pytest.fixture

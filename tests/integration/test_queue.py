@@ -1,9 +1,7 @@
 """The queue as the API meets it: full, read-only, broken or gone, it keeps no job from being accepted."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -18,13 +16,6 @@ from reservation.jobs import Task
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
-
-
-@pytest.fixture
-def server() -> Iterator[EmbeddedRedis]:
-    """The queue's own."""
-    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """What Redis can answer other than what was asked: each is told as 503, passes by itself, and sells nothing."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -18,13 +16,6 @@ from reservation.store import Store
 from tests.conftest import Buyer, wait_for
 
 Fault = Callable[[redis.Redis], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def server() -> Iterator[EmbeddedRedis]:
-    """One that nobody else is hurt by."""
-    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as running:
-        yield running
 
 
 @pytest.fixture

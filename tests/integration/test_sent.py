@@ -1,21 +1,13 @@
 """Commands on their way to a real server, and what becomes of them when something is wrong with it."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
 from reservation.clients import Sent, connect
 from reservation.embedded import EmbeddedRedis
-
-
-@pytest.fixture
-def server() -> Iterator[EmbeddedRedis]:
-    with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as running:
-        yield running
 
 
 @pytest.fixture
