@@ -21,7 +21,7 @@ faults: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.faults soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-# The service beside its yardsticks: three minutes, or ten with more rounds and a hundred large events.
+# The service beside its yardsticks: four minutes, or nine with more rounds and a hundred large events.
 bench: $(VENV)/.bench
 	@bench/packages
 	$(BIN)/python -m bench
