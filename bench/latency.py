@@ -18,10 +18,11 @@ _PAUSE_S, _POLL_S = 0.05, 0.001
 
 
 def idle(client: Client, holds: int, say: Callable[[str], None]) -> list[Row]:
-    """From a hold request to its result as a client sees it that looks at once and then every millisecond."""
+    """From a hold request to its result as a client sees it that looks at once and then every millisecond; and what
+    one read of a job that has ended takes after the same pause, which says how awake the machine is."""
     say("idle: accept to result")
     (event,) = client.create_events(1, max(10, holds))
-    took, reads = [], 0
+    took, single, reads = [], [], 0
     for number in range(1, holds + 1):
         time.sleep(_PAUSE_S)
         began = time.perf_counter()
@@ -33,10 +34,14 @@ def idle(client: Client, holds: int, say: Callable[[str], None]) -> list[Row]:
                 break
             time.sleep(_POLL_S)
         took.append((time.perf_counter() - began) * 1000)
+        if not number % 4:
+            time.sleep(_PAUSE_S)
+            single.append(_timed(lambda: client.json("GET", status))[0])  # noqa: B023
     note = f"{holds} holds one after another, {reads / holds:.2f} status reads each"
     return [
         Row("idle, accept to result, p50", "ms", [percentile(took, 50)], "lower", 4, note=note),
         Row("idle, accept to result, p99", "ms", [percentile(took, 99)], "lower", 10),
+        Row("idle, one read of a job that has ended, p50", "ms", [percentile(single, 50)], "lower"),
     ]
 
 
