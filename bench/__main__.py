@@ -81,15 +81,15 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
                 add(rows)
             if "latency" in cases:
                 rows, report.series["open_loop_ms"] = latency.open_loop(
-                    service, client, parts, seconds, say, target_ms=60
+                    service, client, state, parts, seconds, say, target_ms=60
                 )
                 add(rows)
             if full and "throughput" in cases:
                 with _service(folder / "f", LOCK_EXPIRATION_TIME=_LONG_S) as (loaded, other, _):
                     add(throughput.with_many_events(service, client, loaded, other, 4, 8, say))
     if "latency" in cases:
-        with _service(folder / "g", LOCK_EXPIRATION_TIME=_SHORT_S) as (service, client, _):
-            rows, _ = latency.open_loop(service, client, parts // 2, seconds, say, "while as many holds end")
+        with _service(folder / "g", LOCK_EXPIRATION_TIME=_SHORT_S) as (service, client, state):
+            rows, _ = latency.open_loop(service, client, state, parts // 2, seconds, say, "while as many holds end")
             add(rows)
     if "storm" in cases:
         with _service(folder / "c", LOCK_EXPIRATION_TIME="10", WORKER_PROCESSES="2") as (service, client, state):
