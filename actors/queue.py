@@ -1,6 +1,8 @@
 """The queue as the API, the workers and the sweeper use it."""
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +68,7 @@ class Queue:
     actors: Actors
     guard: Guard
     backlog: Backlog
-    _posted: list[tuple[JobId, Task]] = field(default_factory=list, init=False)
+    _posted: deque[tuple[JobId, Task]] = field(default_factory=deque, init=False)
 
     @classmethod
     def connect(
@@ -111,8 +113,10 @@ class Queue:
 
     def send_posted(self) -> None:
         """Sends the messages of a round in one go."""
-        jobs = list(self._posted)
-        self._posted.clear()
+        jobs: list[tuple[JobId, Task]] = []
+        with suppress(IndexError):  # one by one: another thread may be posting, or sending, too
+            while True:
+                jobs.append(self._posted.popleft())
         self.send_jobs(jobs)
 
     def send_jobs(self, jobs: Sequence[tuple[JobId, Task]]) -> bool:
@@ -133,6 +137,8 @@ class Queue:
         return Message(actor.queue_name, actor.actor_name, (str(job_id),), arguments, {}, new_message_id())
 
     def _send(self, messages: list[Message[Any]]) -> bool:
+        if not messages:
+            return True
         if not self.guard.closed:
             return False
         try:

@@ -1,7 +1,9 @@
 """The queue as the API meets it: full, read-only, broken or gone, it keeps no job from being accepted."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -65,3 +67,34 @@ def test_a_step_of_the_hosts_clock_does_not_move_the_queues(short: Queue, monkey
     real = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: real + 60_000_000_000)
     assert short.broker.now_ms() - before < 5_000
+
+
+def test_jobs_that_several_threads_post_are_all_sent_once(
+    short: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests whose connection is busy are answered by other threads than the loop's."""
+    task = Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")
+    jobs = [JobId.new(event.id) for _ in range(20_000)]
+    sent: list[JobId] = []
+    # What is sent is at stake, not the sending: a round trip between two lines would hide it.
+    monkeypatch.setattr(Queue, "send_jobs", lambda _, posted: sent.extend(job for job, _ in posted))
+
+    def post(first: int) -> None:
+        for job in jobs[first::4]:
+            short.post_job(job, task)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(post, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(sent) == len(jobs)
+    assert set(sent) == set(jobs)
+
+
+def test_nothing_to_send_is_no_command(short: Queue) -> None:
+    """Another thread may have sent what a round has posted."""
+    assert short.send_jobs([])
+    assert short.depth() == 0
