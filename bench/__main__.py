@@ -62,7 +62,8 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
     add = report.rows.extend
     if "throughput" in cases:
         (folder / "a").mkdir()
-        add(throughput.accept_and_work(folder / "a", 5 if full else 3, say))
+        stock_settings = throughput.best_stock(folder / "a", say)
+        add(throughput.accept_and_work(folder / "a", stock_settings, 5 if full else 3, say))
     if "latency" in cases:
         with _service(folder / "b") as (_, client, state):
             add(latency.idle(client, 500 if full else 200, say))
@@ -76,7 +77,7 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
                 add(latency.memory(service, client, state, say))
             if "throughput" in cases:
                 rows, report.series["cpu_us_per_hold"] = throughput.end_to_end(
-                    service, client, 5 if full else 3, 8 if full else 4, folder / "e" / "stock", say
+                    service, client, stock_settings, 5 if full else 3, 8 if full else 4, folder / "e" / "stock", say
                 )
                 add(rows)
             if "latency" in cases:

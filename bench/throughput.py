@@ -25,13 +25,15 @@ from tests.e2e.conftest import below
 _QUEUED = 10_000
 #: The API process that is held against bare Falcon.
 _THREADS = 16
-#: Worker processes and threads, and prefetch, that stock Dramatiq is tried with: the best is the yardstick.
-_STOCK_SETTINGS = [(2, 4, 64), (3, 2, 64), (2, 2, 64)]
+#: Worker processes, their threads and their prefetch.
+Setting = tuple[int, int, int]
+#: Those that stock Dramatiq is tried with: the best is the yardstick.
+_STOCK_SETTINGS: list[Setting] = [(2, 4, 64), (3, 2, 64), (2, 2, 64)]
 #: Our workers: one process for each core.
 _WORKERS, _WORKER_THREADS = 2, 1
 
 
-def accept_and_work(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
+def accept_and_work(folder: Path, stock_settings: Setting, rounds: int, say: Callable[[str], None]) -> list[Row]:
     """Accepting holds beside bare Falcon, then carrying them out beside stock Dramatiq."""
     accepted, bare, worked, stock = [], [], [], []
     with ExitStack() as stack:
@@ -52,7 +54,6 @@ def accept_and_work(folder: Path, rounds: int, say: Callable[[str], None]) -> li
         workers = [child.process.pid for child in ours if child.process]
         wait_until(lambda: client.json("GET", "/health/ready")["workers"] == _WORKERS)
         results = stack.enter_context(redis.Redis.from_url(state.url()))
-        settings = _best_stock(folder, plain, say)
         for number in range(1, rounds + 1):
             say(f"accept and work, round {number} of {rounds}")
             bare.append(load.plain(bare_url, 3))
@@ -67,8 +68,8 @@ def accept_and_work(folder: Path, rounds: int, say: Callable[[str], None]) -> li
             jobs = f"event:{{{event}}}:jobs"
             wait_until(lambda: not results.zcard(jobs), 0.005)  # noqa: B023 - called at once
             worked.append(_QUEUED / (time.monotonic() - began))
-            stock.append(_stock(folder, plain, settings))
-    name = "{} processes x {} threads, prefetch {}".format(*settings)
+            stock.append(_stock(folder, plain, stock_settings))
+    name = "{} processes x {} threads, prefetch {}".format(*stock_settings)
     return [
         Row(
             "accept a hold", "holds/s", accepted, "higher", 0.5, bare, "bare Falcon", "workers stopped, 1 x 16 threads"
@@ -85,7 +86,7 @@ def _waiting(queue: EmbeddedRedis) -> int:
 
 
 @contextmanager
-def _stock_workers(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) -> Iterator[list[int]]:
+def _stock_workers(folder: Path, server: EmbeddedRedis, settings: Setting) -> Iterator[list[int]]:
     processes_, threads, prefetch = settings
     env = {"STOCK_URL": server.url(), "dramatiq_queue_prefetch": str(prefetch)}
     command = [sys.executable, "-m", "dramatiq", "bench.stock_dramatiq"]
@@ -101,7 +102,7 @@ def _stock_workers(folder: Path, server: EmbeddedRedis, settings: tuple[int, int
         yield [root, *below(root)]
 
 
-def _stock(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) -> float:
+def _stock(folder: Path, server: EmbeddedRedis, settings: Setting) -> float:
     """Messages a second that stock Dramatiq works off a filled queue, with results."""
     with redis.Redis.from_url(server.url()) as client, redis.Redis.from_url(server.url(1)) as results:
         client.flushall()
@@ -115,16 +116,24 @@ def _stock(folder: Path, server: EmbeddedRedis, settings: tuple[int, int, int]) 
             return _QUEUED / (time.monotonic() - began)
 
 
-def _best_stock(folder: Path, server: EmbeddedRedis, say: Callable[[str], None]) -> tuple[int, int, int]:
+def best_stock(folder: Path, say: Callable[[str], None]) -> Setting:
+    """The setting with which stock Dramatiq does most."""
     found = {}
-    for settings in _STOCK_SETTINGS:
-        say("stock Dramatiq with {} processes x {} threads, prefetch {}".format(*settings))
-        found[settings] = _stock(folder, server, settings)
+    with EmbeddedRedis(folder, durable=False) as server:
+        for settings in _STOCK_SETTINGS:
+            say("stock Dramatiq with {} processes x {} threads, prefetch {}".format(*settings))
+            found[settings] = _stock(folder, server, settings)
     return max(found, key=lambda settings: found[settings])
 
 
 def end_to_end(
-    service: Service, client: Client, rounds: int, seconds: float, folder: Path, say: Callable[[str], None]
+    service: Service,
+    client: Client,
+    stock_settings: Setting,
+    rounds: int,
+    seconds: float,
+    folder: Path,
+    say: Callable[[str], None],
 ) -> tuple[list[Row], dict[str, float]]:
     """Accept, work and status read over HTTP, in events of 100 and of 10,000 seats, each round beside stock
     Dramatiq's drain. Also what a hold costs each part in microseconds of processor time.
@@ -140,10 +149,9 @@ def end_to_end(
     say("end to end: warming up")
     load.run(service.url, "follow", client.create_events(1, 10_000), 10_000, seconds=3)
     with EmbeddedRedis(folder, durable=False) as plain:
-        settings = _best_stock(folder, plain, say)
         for number in range(1, rounds + 1):
             say(f"stock Dramatiq, round {number} of {rounds}")
-            beside.append(_stock(folder, plain, settings))
+            beside.append(_stock(folder, plain, stock_settings))
             for seats, figures in ((100, small), (10_000, large)):
                 say(f"end to end with {seats:,} seats, round {number} of {rounds}")
                 pids = processes.roles(os.getpid())
