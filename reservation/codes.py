@@ -15,6 +15,7 @@ class Code(IntEnum):
     PUBLISHED = 3
     REFRESHED = 4
     RELEASED = 5
+    CLAIMED = 6
     # Verdicts in a job's favour
     HELD = 10
     HELD_ALREADY = 11
@@ -31,6 +32,7 @@ class Code(IntEnum):
     NOT_HOLDER = 27
     RESERVE_PENDING = 28
     HOLD_EXPIRED = 29
+    KEY_REUSED = 30
     # No verdict
     QUEUE_FULL = 40
     EVENT_INCOMPLETE = 41

@@ -10,11 +10,13 @@ class ReservationError(Exception):
         slug: stable name of the kind of error, e.g. `seat-held`.
         status: HTTP status that says the same.
         retryable: whether the same request may succeed later without being changed.
+        retry_after_s: seconds to wait before that; 0 if it is not.
     """
 
     slug = "error"
     status = 500
     retryable = False
+    retry_after_s = 0
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -61,7 +63,7 @@ class Refused(ReservationError):
 class SeatHeld(Refused):
     """Raised when another user holds the seat; it may come free."""
 
-    retryable = True
+    retryable, retry_after_s = True, 5
 
     def __init__(self) -> None:
         super().__init__(Code.SEAT_HELD, "Another user holds this seat.", "On hold")
@@ -97,7 +99,7 @@ class ReservePending(Refused):
         reserving_until: epoch ms by which that has been decided.
     """
 
-    retryable = True
+    retryable, retry_after_s = True, 1
 
     def __init__(self, reserving_until: int) -> None:
         super().__init__(Code.RESERVE_PENDING, "A reservation of this seat is under way.", "On hold")
@@ -116,7 +118,7 @@ class LimitReached(Refused):
         held: seats the user holds now.
     """
 
-    retryable = True
+    retryable, retry_after_s = True, 5
 
     def __init__(self, limit: int, held: int) -> None:
         super().__init__(Code.LIMIT_REACHED, f"You hold {held} seats of this event; the limit is {limit}.")
@@ -127,12 +129,27 @@ class LimitReached(Refused):
         return {"limit": self.limit, "held": self.held}
 
 
-class Unavailable(ReservationError):
-    """Root of what passes by itself: the same request may be sent again later.
+class KeyReused(ReservationError):
+    """Raised when an idempotency key comes with another request than before."""
 
-    Attributes:
-        retry_after_s: seconds to wait before that.
-    """
+    slug, status = "idempotency-key-reused", 422
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was sent before with another request. Choose a new one.")
+
+
+class KeyInUse(ReservationError):
+    """Raised when the first request with an idempotency key has no answer yet."""
+
+    slug, status, retryable = "idempotency-key-in-use", 409, True
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key is still being answered.")
+
+
+class Unavailable(ReservationError):
+    """Root of what passes by itself: the same request may be sent again later."""
 
     slug, status, retryable = "unavailable", 503, True
     retry_after_s = 1
@@ -201,6 +218,8 @@ def refusal(code: Code, *numbers: int, limit: int = 0) -> ReservationError:
             return LimitReached(limit, numbers[0])
         case Code.QUEUE_FULL:
             return QueueFull(limit)
+        case Code.KEY_REUSED:
+            return KeyReused()
         case Code.TOO_LATE:
             return StateUnavailable()
     raise AssertionError(f"{code!r} is no refusal")

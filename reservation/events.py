@@ -1,14 +1,16 @@
 """Events: creating them whole, reading them, and listing their free seats."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 import redis
 
 from reservation import keys
 from reservation.codes import Code
-from reservation.errors import StateUnavailable, refusal
-from reservation.ids import SeatId, new_event_id
+from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
+from reservation.idempotency import Once
+from reservation.ids import SeatId, new_event_id, new_secret
 from reservation.models import Event
 from reservation.scripts import Scripts
 
@@ -19,6 +21,9 @@ _IDLE_GRACE_MS = 60_000
 _ABANDONED_MS = 600_000
 #: How long it is remembered that an event was given up, ms: longer than a call can be on its way.
 _REMEMBER_MS = 86_400_000
+#: How long whoever has begun to create an event keeps others off that send the same request, ms. Only the 409
+#: depends on it: they would make the same event.
+_CLAIM_MS = 5_000
 #: Seats written by one script call. 250 take about a millisecond, in which nobody else is served.
 _BATCH = 250
 
@@ -61,6 +66,10 @@ class EventLoad(NamedTuple):
         return not self.holds and not self.open_jobs
 
 
+class _GivenUp(Exception):
+    """Raised when the creation of an event was given up meanwhile."""
+
+
 class Events:
     """Creates and reads events.
 
@@ -73,13 +82,43 @@ class Events:
         self._scripts = scripts
         self._new_id = new_id
 
-    def create(self, name: str, total_seats: int) -> Event:
+    def create(self, name: str, total_seats: int, once: Once | None = None) -> Event:
         """Creates an event with seats 1 to `total_seats`, all free.
 
         The seats are written in batches and the event last, so a creation that breaks off leaves
-        nothing to see; the sweeper removes its remains. Raises StateUnavailable.
+        nothing to see; the sweeper removes its remains. Raises StateUnavailable; KeyReused, KeyInUse.
+
+        Arguments:
+            once: the request, if it may be sent again. What has begun is gone on with then, or found.
         """
-        event_id = self._index_new_id()
+        if once is not None:
+            return self._create_once(name, total_seats, once)
+        try:
+            return self._create(self._index_new_id(), name, total_seats)
+        except _GivenUp:
+            raise StateUnavailable from None  # it took ten minutes
+
+    def _create_once(self, name: str, total_seats: int, once: Once) -> Event:
+        arguments: list[str | int] = [once.fingerprint, new_secret(), once.ttl_ms, _CLAIM_MS]
+        code, *reply = self._scripts.run("claim_event", [once.record], arguments)
+        if code == Code.KEY_REUSED:
+            raise KeyReused
+        secret, just_claimed = reply
+        ids = once.event_ids(secret)
+        for event_id in ids:
+            with suppress(NotFound):
+                event = self.get(event_id)
+                once.replayed = True
+                return event
+        if just_claimed:
+            raise KeyInUse
+        for event_id in ids:
+            self._scripts.run("index_event", [keys.EVENTS], [event_id])
+            with suppress(_GivenUp):
+                return self._create(event_id, name, total_seats)
+        raise StateUnavailable
+
+    def _create(self, event_id: str, name: str, total_seats: int) -> Event:
         event = [keys.event(event_id), keys.abandoned(event_id), keys.seats(event_id)]
         for first in range(1, total_seats + 1, _BATCH):
             numbers = range(first, min(first + _BATCH, total_seats + 1))
@@ -87,10 +126,10 @@ class Events:
             names = [*event, keys.available(event_id), *seats]
             code, _ = self._scripts.run("create_seats", names, [event_id, first], alone=True)
             if code != Code.OK:
-                raise StateUnavailable
+                raise _GivenUp
         code, created_at = self._scripts.run("publish_event", event, [event_id, name, total_seats])
         if code == Code.EVENT_ABANDONED:
-            raise StateUnavailable  # it took ten minutes
+            raise _GivenUp
         if code != Code.PUBLISHED:
             raise AssertionError(f"event {event_id} lacks seats after all batches were written")
         return Event(id=event_id, name=name, total_seats=total_seats, created_at=created_at)

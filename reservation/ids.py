@@ -21,7 +21,7 @@ _TOKEN_LENGTH = 25
 MAX_SEATS = 10_000
 
 EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
-SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-[1-9][0-9]{0,4}$"
+SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-([1-9][0-9]{0,3}|10000)$"
 JOB_ID_PATTERN = r"^[a-z0-9]{10,12}-[a-z0-9]{25}$"
 #: RFC 9562, section 4: the one spelling with four hyphens. Braces, URNs and 32 bare digits are
 #: other spellings of the same id, and two spellings of a user would be two users.
@@ -66,6 +66,16 @@ class _Tokens:
 _event_tokens, _job_tokens = _Tokens(_EVENT_LENGTH), _Tokens(_TOKEN_LENGTH)
 
 
+def letters_of(digest: bytes) -> str:
+    """A digest as letters and digits: one for each byte, but for the 4 in 256 that are left out."""
+    return digest.translate(_LETTERS, _LEFT_OUT).decode()
+
+
+def new_secret() -> str:
+    """22 letters and digits that nobody else knows (113 random bits)."""
+    return _job_tokens.next()[:22]
+
+
 def new_message_id() -> str:
     """An id for a message (129 random bits)."""
     return _job_tokens.next()
@@ -95,11 +105,10 @@ class SeatId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "SeatId":
         """Reads `<eventId>-<number>`. Raises InvalidId."""
-        if _SEAT(text):
-            event, _, number = text.partition("-")
-            if int(number) <= MAX_SEATS:
-                return cls(event, int(number))
-        raise InvalidId("A seat id is an event id, a hyphen and the seat's number.")
+        if not _SEAT(text):
+            raise InvalidId("A seat id is an event id, a hyphen and the seat's number.")
+        event, _, number = text.partition("-")
+        return cls(event, int(number))
 
 
 class JobId(NamedTuple):

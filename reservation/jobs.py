@@ -10,7 +10,7 @@ from reservation import keys
 from reservation.codes import Code
 from reservation.errors import NotFound, refusal
 from reservation.ids import JobId, SeatId
-from reservation.models import Job, JobData, JobResult, JobType, Seat, SeatStatus
+from reservation.models import INSIDER, Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
 
 #: Verdicts in the job's favour: the seat's status then, and what people are told.
@@ -30,10 +30,6 @@ _REFUSED = {
     Code.DEADLINE_PASSED: "The request could not be carried out in time. Nothing was changed.",
     Code.INTERNAL_ERROR: "The request could not be carried out. Nothing was changed.",
 }
-
-
-#: A viewer who sees everything: the service itself.
-INSIDER = "*"
 
 
 class Task(NamedTuple):

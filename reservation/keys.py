@@ -21,6 +21,8 @@ event sit in one slot and a script may change them together.
                                      createdAt, completedAt, deadline, sentAt in ms, attempts
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched
+    idempotency:<digest>     string  PX: what a POST is answered that is sent again (lua/_once.lua,
+                                     lua/claim_event.lua); the digest is of caller, route and key
     workers, sweepers        zset    live processes, by when their word lapses, ms
     queue-lag                string  PX: ms that jobs wait before a worker starts them
 """
@@ -89,6 +91,10 @@ def lock(seat_id: SeatId) -> str:
 
 def job(job_id: JobId) -> str:
     return f"job:{{{job_id.event}}}-{job_id.token}"
+
+
+def idempotency(digest: str) -> str:
+    return f"idempotency:{digest}"
 
 
 def event_keys(event_id: str) -> list[str]:

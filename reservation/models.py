@@ -2,7 +2,7 @@
 made of, and what the OpenAPI documents are generated from. Times are epoch milliseconds.
 """
 
-import unicodedata
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -16,6 +16,9 @@ Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[17672
 SeatStatus = Literal["Available", "On hold", "Reserved"]
 JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
 JobStatus = Literal["waiting", "active", "completed", "failed"]
+
+#: A viewer to whom every user is shown: the service itself, and who may see all.
+INSIDER = "*"
 
 _EVENT = "k3v9x2m7qa"
 _SEAT = f"{_EVENT}-12"
@@ -33,12 +36,23 @@ def _says_why(parse: Callable[[str], str]) -> Callable[[str], str]:
     return check
 
 
+#: What moves a cursor or ends a line, and what turns the text around it (UAX #9): a name could be shown as another.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+#: What shows nothing: spaces, and what is put between characters or changes one.
+_BLANKS = (
+    r" \u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u202f\u205f-\u2065"
+    r"\u206a-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0"
+)
+_NAME_PATTERN = f"^[^{_CONTROLS}]*[^{_CONTROLS}{_BLANKS}][^{_CONTROLS}]*$"
+_control, _visible = re.compile(f"[{_CONTROLS}]").search, re.compile(f"[^{_BLANKS}]").search
+
+
 def _name(text: str) -> str:
-    if any(unicodedata.category(c) == "Cc" for c in text):
+    if _control(text):
         raise ValueError("must not contain control characters")
-    if not any(c.isprintable() and not c.isspace() for c in text):
+    if not _visible(text):
         raise ValueError("must not be blank")
-    return text
+    return text.strip()
 
 
 # Checked by the same functions as in paths and headers, whose messages are for people; the patterns
@@ -54,7 +68,8 @@ UserField = Annotated[
     Field(
         json_schema_extra={"format": "uuid", "pattern": UUID_PATTERN},
         alias="UUID",
-        description="The user. Whoever knows it can act for that user: keep it secret. Any RFC 9562 UUID with hyphens.",
+        description="The user: any RFC 9562 UUID with hyphens. Without tokens, whoever knows it can act for that user: "
+        "keep it secret. With a token it may be left out, and must be the token's if it is there.",
         examples=[_USER],
     ),
 ]
@@ -83,18 +98,22 @@ class NewEvent(_Request):
 
     name: Annotated[
         str,
-        StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+        StringConstraints(min_length=1, max_length=200),
         AfterValidator(_name),
-        Field(description="Shown to people. Not blank, no control characters.", examples=["Opening night"]),
+        Field(
+            description="Shown to people. Not blank, no control characters. Spaces around it are dropped.",
+            examples=["Opening night"],
+            json_schema_extra={"pattern": _NAME_PATTERN},
+        ),
     ]
     total_seats: Annotated[int, Field(ge=10, le=MAX_SEATS, description="Seats to sell.", examples=[500])]
 
 
 class SeatAction(_Request):
-    """A seat and the user who acts on it."""
+    """A seat and the user who acts on it, unless a token says who that is."""
 
     id: SeatIdField
-    user: UserField
+    user: UserField = ""
 
 
 class Event(ApiModel):
@@ -121,8 +140,8 @@ class Seat(ApiModel):
     server_time: Annotated[Millis | None, Field(description="The service's clock, to count down against.")] = None
 
     def shown_to(self, user: str | None) -> "Seat":
-        """The seat with its holder's UUID removed unless the caller presented it."""
-        return self if self.user == user else self.model_copy(update={"user": ""})
+        """The seat with its holder's UUID removed unless the viewer is the holder, or INSIDER."""
+        return self if user in (self.user, INSIDER) else self.model_copy(update={"user": ""})
 
 
 class FreeSeats(ApiModel):

@@ -12,6 +12,7 @@ from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import StateUnavailable, refusal
 from reservation.guard import ServerClock
+from reservation.idempotency import NO_KEY, Once
 from reservation.ids import JobId, SeatId
 from reservation.models import Seat
 from reservation.scripts import Scripts
@@ -23,6 +24,12 @@ RELEASE_BATCH = 50
 #: How long a client's call may be on its way to Redis and still take effect, ms. Longer than it waits for
 #: a reply; so short that nobody is surprised by it later.
 _CALL_MS = 1_500
+
+#: How long the answer to a client's call is remembered, in case its reply is lost and it is sent again, ms.
+_REMEMBER_MS = 10_000
+
+#: What is added to the code of an answer that was given before.
+_AGAIN = 1_000
 
 #: How long a release_expired message counts as on its way, ms.
 RELEASE_CLAIM_MS = 5_000
@@ -67,11 +74,13 @@ class Accepted(NamedTuple):
         job_id: the job; for a repeated reserve, the one that was there.
         rank: open jobs of the event before it.
         pace_us: microseconds the event takes per job, 0 if not known yet.
+        lag_ms: how long jobs waited for a worker then.
     """
 
     job_id: str
     rank: int
     pace_us: int
+    lag_ms: int
 
 
 class Verdict(NamedTuple):
@@ -127,35 +136,72 @@ class Seats:
             server_time=now,
         )
 
-    def accept_hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Accepted:
+    def accept_hold(
+        self,
+        seat_id: SeatId,
+        user: str,
+        job_id: JobId,
+        request_id: str = "",
+        *,
+        lag_ms: int = 0,
+        once: Once | None = None,
+    ) -> Accepted:
         """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached,
-        QueueFull, or StateUnavailable with the job id, because it may have been entered."""
-        policy = self._policy
-        own = [policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs]
-        return self._accept("accept_hold", seat_id, user, job_id, request_id, own)
+        QueueFull, KeyReused, or StateUnavailable with the job id, because it may have been entered.
 
-    def accept_reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Accepted:
+        Arguments:
+            lag_ms: how long jobs wait for a worker, for who asks again.
+            once: the request, if it may be sent again; it is answered with the first one's job then.
+        """
+        policy = self._policy
+        own = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs]
+        return self._accept("accept_hold", seat_id, user, job_id, request_id, once, own)
+
+    def accept_reserve(
+        self,
+        seat_id: SeatId,
+        user: str,
+        job_id: JobId,
+        request_id: str = "",
+        *,
+        lag_ms: int = 0,
+        once: Once | None = None,
+    ) -> Accepted:
         """Enters a reserve job in the ledger and pins the hold until it ends. Raises NotFound,
-        NotHolder, NotOnHold, SeatReserved, QueueFull, or StateUnavailable as `accept_hold` does."""
-        own = [self._policy.reserve_deadline_ms, self._policy.max_open_jobs]
-        return self._accept("accept_reserve", seat_id, user, job_id, request_id, own)
+        NotHolder, NotOnHold, SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does."""
+        own = [lag_ms, self._policy.reserve_deadline_ms, self._policy.max_open_jobs]
+        return self._accept("accept_reserve", seat_id, user, job_id, request_id, once, own)
 
     def _accept(
-        self, script: str, seat_id: SeatId, user: str, job_id: JobId, request_id: str, own: list[int]
+        self,
+        script: str,
+        seat_id: SeatId,
+        user: str,
+        job_id: JobId,
+        request_id: str,
+        once: Once | None,
+        own: list[int],
     ) -> Accepted:
         self._touch(seat_id.event)
+        names = keys.job_keys(seat_id, user, job_id)
+        if once is None:
+            record: list[str | int] = ["", 0]
+        else:
+            names.append(once.record)
+            record = [once.fingerprint, once.ttl_ms]
         try:
             not_after = self._clock.in_ms(_CALL_MS)
-            code, _, *reply = self._run_job(script, seat_id, user, request_id, job_id, own, not_after)
+            reply = self._run(script, names, seat_id, user, request_id, job_id, [*record, *own], not_after)
         except StateUnavailable as error:
             if error.__cause__ is None:
                 raise  # nothing was sent
             raise StateUnavailable(str(job_id)) from error.__cause__
+        code, _, *rest = _first_time(reply, once)
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs
-            raise refusal(Code(code), *reply, limit=limit)
-        rank, pace_us, accepted_id = reply
-        return Accepted(accepted_id, rank, pace_us)
+            raise refusal(Code(code), *rest, limit=limit)
+        rank, pace_us, accepted_id, lag_ms = rest
+        return Accepted(accepted_id, rank, pace_us, lag_ms)
 
     def _touch(self, event_id: str) -> None:
         """Puts the event among the active ones before a job is written, so that the sweeper finds it.
@@ -192,10 +238,14 @@ class Seats:
         own = [self._policy.result_ttl_ms, int(code)]
         return _verdict(self._run_job("fail_job", seat_id, user, "", job_id, own))
 
-    def refresh(self, seat_id: SeatId, user: str, request_id: str = "") -> Seat:
+    def refresh(self, seat_id: SeatId, user: str, request_id: str = "", once: Once | None = None) -> Seat:
         """Lets the user's hold run its full length again. Raises NotFound, NotHolder, NotOnHold,
-        SeatReserved, ReservePending, StateUnavailable."""
-        code, now, *reply = self._call("refresh", seat_id, user, request_id, [self._policy.hold_ms])
+        SeatReserved, ReservePending, KeyReused, StateUnavailable.
+
+        Arguments:
+            once: the request, if it may be sent again.
+        """
+        code, now, *reply = self._call("refresh", seat_id, user, request_id, once, [self._policy.hold_ms])
         if code != Code.REFRESHED:
             raise refusal(Code(code), *reply)
         return Seat(
@@ -207,10 +257,10 @@ class Seats:
             server_time=now,
         )
 
-    def release(self, seat_id: SeatId, user: str, request_id: str = "") -> None:
+    def release(self, seat_id: SeatId, user: str, request_id: str = "", once: Once | None = None) -> None:
         """Gives the user's hold back; of a free seat, does nothing. Raises NotFound, NotHolder,
-        SeatReserved, ReservePending, StateUnavailable."""
-        code, _, *reply = self._call("release", seat_id, user, request_id, [])
+        SeatReserved, ReservePending, KeyReused, StateUnavailable. `once` is as in `refresh`."""
+        code, _, *reply = self._call("release", seat_id, user, request_id, once, [])
         if code != Code.RELEASED:
             raise refusal(Code(code), *reply)
 
@@ -252,11 +302,18 @@ class Seats:
     def _due(self, event_id: str) -> list[str]:
         return list(self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]))
 
-    def _call(self, script: str, seat_id: SeatId, user: str, request_id: str, own: list[int]) -> Any:
-        """Runs what a holder asks for directly. It has a key of its own, so that a reply which was lost, and
+    def _call(
+        self, script: str, seat_id: SeatId, user: str, request_id: str, once: Once | None, own: list[int]
+    ) -> list[Any]:
+        """Runs what a holder asks for directly. It has a record of its own, so that a reply which was lost, and
         makes redis-py send it again, does not make it happen twice."""
-        names = [*keys.seat_keys(seat_id, user), keys.call(seat_id.event, secrets.token_hex(8))]
-        return self._run(script, names, seat_id, user, request_id, None, own, self._clock.in_ms(_CALL_MS))
+        record = once.record if once else keys.call(seat_id.event, secrets.token_hex(8))
+        names = [*keys.seat_keys(seat_id, user), record]
+        remember: list[str | int] = [once.fingerprint, once.ttl_ms] if once else [NO_KEY, _REMEMBER_MS]
+        not_after = self._clock.in_ms(_CALL_MS)
+        return _first_time(
+            self._run(script, names, seat_id, user, request_id, None, [*remember, *own], not_after), once
+        )
 
     def _run_job(
         self,
@@ -266,10 +323,9 @@ class Seats:
         request_id: str,
         job_id: JobId,
         own: list[int],
-        not_after: int = 0,
     ) -> Any:
         names = keys.job_keys(seat_id, user, job_id)
-        return self._run(script, names, seat_id, user, request_id, job_id, own, not_after)
+        return self._run(script, names, seat_id, user, request_id, job_id, own, 0)
 
     def _run(
         self,
@@ -279,7 +335,7 @@ class Seats:
         user: str,
         request_id: str,
         job_id: JobId | None,
-        own: list[int],
+        own: Sequence[str | int],
         not_after: int,
     ) -> Any:
         shared: list[str | int] = [
@@ -300,6 +356,16 @@ class Seats:
         """
         key = self._policy.audit_key[:32] + event_id.encode()
         return blake2b(user.encode(), digest_size=12, key=key).hexdigest()
+
+
+def _first_time(reply: list[Any], once: Once | None) -> list[Any]:
+    """What a script answered the first time, noting whether that was now."""
+    code, *rest = reply
+    if code < _AGAIN:
+        return reply
+    if once is not None:
+        once.replayed = True
+    return [code - _AGAIN, *rest]
 
 
 def _verdict(reply: list[int]) -> Verdict:

@@ -20,10 +20,10 @@ local function open_job(type, deadline)
   redis.call('ZADD', jobs_key, redis.call('HINCRBY', event_key, 'tickets', 1), job_id)
 end
 
--- The answer of an accept: the job's rank among the event's open jobs (0 = next) and the event's
--- pace (microseconds between two ends, 0 = not measured yet).
+-- The answer of an accept: the job's rank among the event's open jobs (0 = next), the event's pace (microseconds
+-- between two ends, 0 = not measured yet), and ARGV[10], how long jobs wait for a worker, for who asks again.
 local function accepted(id, pace)
-  return {CODE.ACCEPTED, now, redis.call('ZRANK', jobs_key, id) or 0, tonumber(pace or 0), id}
+  return {CODE.ACCEPTED, now, redis.call('ZRANK', jobs_key, id) or 0, tonumber(pace or 0), id, tonumber(ARGV[10])}
 end
 
 -- Writes the job's end (the arguments after `code` are more fields of its ledger entry) and

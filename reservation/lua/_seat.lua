@@ -32,15 +32,6 @@ end
 
 local function expire() free_seat(seat_id, seat_key, lock_key, 'expired', '') end
 
--- For the two scripts that a holder calls directly, and that leave no job behind: a call whose reply
--- was lost is sent again with the same id, under which its answer is kept for longer than that takes.
--- `expires` is what it answered, or nil if it has not run.
-local function answered(call_key) return tonumber(redis.call('GET', call_key) or nil) end
-
-local function remember_call(call_key, expires)
-  redis.call('SET', call_key, string.format('%.0f', expires), 'PX', 10000)
-end
-
 -- The seat that the user has on hold, or {nil, why not}.
 local function own_hold()
   if redis.call('EXISTS', event_key) == 0 then return nil, CODE.EVENT_UNKNOWN end

@@ -249,8 +249,9 @@ class Model:
         try:
             self._check_own(seat_id, user, request_id)
         except NotOnHold:
-            return
-        self._free(seat_id, "released", user, "", request_id)
+            pass
+        else:
+            self._free(seat_id, "released", user, "", request_id)
         self.calls[request_id] = 0
 
     def release_due(self) -> int:
@@ -377,7 +378,7 @@ class Model:
 
     def _accepted(self, job_id: JobId) -> Accepted:
         rank = self.open().index(job_id) if job_id in self.open() else 0
-        return Accepted(str(job_id), rank, pace_us=0)
+        return Accepted(str(job_id), rank, pace_us=0, lag_ms=0)
 
     def _verdict_of(self, job: JobEntry | None) -> Verdict:
         return Verdict(Code.JOB_UNKNOWN if job is None or job.code is None else job.code, self.now, None)
