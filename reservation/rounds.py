@@ -121,6 +121,11 @@ class _Line:
         """Those that ask for something or wait for the reply."""
         return len(self.asking) + len(self._waiting)
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is on its way."""
+        return self._sent is not None
+
     def send(self) -> list[tuple[_Task, Any]]:
         """Sends what is asked for, unless something is on its way. Returns the tasks to be gone on with if it
         cannot be sent, and with what."""
@@ -176,13 +181,21 @@ class Rounds:
         self._go_on(self._free.pop() if self._free else _Task(), work)
 
     def work(self) -> None:
-        """One round: waits for the replies to what is on its way, sends what was asked for meanwhile, and goes on
-        with the tasks that have their replies while the servers are busy with that. Raises what one of them
-        raises."""
-        heard = [each for line in self._lines.values() for each in line.receive()]
-        heard += self._send()
-        for task, reply in heard:
-            self._go_on(task, reply)
+        """One round: sends what is asked for to each server that has nothing to do, and waits for the replies to what
+        was on its way before. Tasks that have theirs go on while the server is busy with what was asked for
+        meanwhile; where two are waited for, what they ask for next is sent before the other's replies are. Raises
+        what one of them raises."""
+        under_way = [line for line in self._lines.values() if line.waits]
+        unsent = self._send()
+        for line in under_way:
+            heard = line.receive()
+            if len(under_way) == 1:
+                unsent += self._send()
+            for task, reply in heard:
+                self._go_on(task, reply)
+            unsent += self._send()
+        for task, error in unsent:
+            self._go_on(task, error)
         if self._stepping:
             self._step()
 

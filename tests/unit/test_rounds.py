@@ -95,6 +95,23 @@ def test_what_was_asked_for_meanwhile_is_sent_before_the_others_go_on(line: _Lin
     ]
 
 
+def test_no_server_is_idle_while_another_is_waited_for(line: _Line) -> None:
+    """What a task asks of one after it has heard from another is on its way before a third task's reply is there."""
+    other = _Line()
+    other.story = line.story
+
+    def ask_both() -> None:
+        line.pipelining.execute((1,))
+        line.pipelining.execute((2,))
+
+    line.rounds.start(ask_both)
+    line.rounds.start(lambda: other.pipelining.execute((9,)))
+    line.rounds.work()
+    line.rounds.work()
+    assert line.story == ["sent [1]", "sent [9]", "heard [1]", "sent [2]", "heard [9]"]
+    line.work()
+
+
 def test_what_goes_to_two_servers_is_on_its_way_to_both(line: _Line) -> None:
     """Neither waits for the other, and each task has its own replies: all that it asked for in one go."""
     other, heard = _Line(), list[Any]()
