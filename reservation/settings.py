@@ -2,18 +2,37 @@
 
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+import limits
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: An origin as browsers send it (RFC 6454, section 6.2).
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?").fullmatch
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 #: A millisecond to a year: Redis counts in whole milliseconds.
 Seconds = Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False)]
+
+
+def _rate(text: str) -> str:
+    try:
+        (rate,) = limits.parse_many(text)
+    except ValueError:
+        rate = None
+    if rate is None or rate.amount < 1:
+        raise ValueError("must be a number of requests and a time, as in 600/minute or 20/10 seconds")
+    return text
+
+
+#: So many requests in so much time.
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class SettingsError(Exception):
@@ -25,6 +44,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
+    # In development nobody is asked who they are, and nobody is slowed down
+    environment: Literal["development", "production"] = "development"
+
     # What is sold, and for how long it is kept
     max_held_seats: Annotated[int, Field(ge=1, le=10_000)] = 6
     lock_expiration_time: Seconds = 60
@@ -35,6 +57,7 @@ class Settings(BaseSettings):
     max_queued_messages: Count = 50_000
     changes_retention: Seconds = 86_400
     audit_key: SecretStr = SecretStr("")
+    idempotency_ttl: Seconds = 86_400
 
     # Redis
     redis_url: str | None = None
@@ -49,6 +72,24 @@ class Settings(BaseSettings):
     api_threads: Count = 16
     request_timeout: Seconds = 10
     connection_limit: Annotated[int, Field(ge=10, le=60_000)] = 2_000
+    cors_origins: str = ""
+
+    # Who may do what
+    auth_mode: Literal["none", "jwt"] = "none"
+    jwt_algorithm: Literal["HS256", "RS256", "ES256"] | None = None
+    jwt_key: SecretStr = SecretStr("")
+    jwt_key_file: Path | None = None
+    jwt_jwks_file: Path | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+
+    # How often
+    rate_limits: Literal["auto", "on", "off"] = "auto"
+    rate_limit_user: Rate = "600/minute"
+    rate_limit_address: Rate = "3000/minute"
+    rate_limit_events: Rate = "30/minute"
+    rate_limit_jobs: Rate = "240/minute"
+    trusted_proxies: str = ""
 
     # Workers and sweepers
     worker_processes: Count | None = None
@@ -64,10 +105,25 @@ class Settings(BaseSettings):
     log_dir: Path = Path("logs")
     var_dir: Path = Path("var")
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("environment", "auth_mode", "rate_limits", "log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for network in _listed(value):
+            ip_network(network)  # says what is wrong
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        origins = _listed(value)
+        if wrong := [origin for origin in origins if not (_ORIGIN(origin) or origins == ["*"])]:
+            raise ValueError(f"must be * or origins like https://tickets.example, separated by commas; not {wrong[0]}")
+        return value
 
     @field_validator("redis_url", "broker_url")
     @classmethod
@@ -108,6 +164,31 @@ class Settings(BaseSettings):
         return self.broker_url or with_database(self.state_url, state + 1 if state != 15 else 14)
 
     @property
+    def limits_url(self) -> str:
+        """Where requests are counted: the database after the queue's. Not the queue's own, all of whose keys its
+        maintenance looks at; and not beside the state, where each count would be written to the disk."""
+        queue = _database(self.queue_url)[1]
+        numbers = (queue + 1, *range(16))
+        taken = (_database(self.queue_url), _database(self.state_url))
+        urls = (with_database(self.queue_url, number % 16) for number in numbers)
+        return next(url for url in urls if _database(url) not in taken)
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether requests are counted, and too many refused."""
+        return self.rate_limits == "on" or (self.rate_limits == "auto" and self.environment == "production")
+
+    @property
+    def networks(self) -> list[IPv4Network | IPv6Network]:
+        """The proxies whose word about the client's address counts."""
+        return [ip_network(part) for part in _listed(self.trusted_proxies)]
+
+    @property
+    def origins(self) -> list[str]:
+        """Of the pages whose scripts may read answers; `*` for all."""
+        return _listed(self.cors_origins)
+
+    @property
     def reachable_host(self) -> str:
         """Where to connect, from this machine, to what listens on HOST."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - binds nothing
@@ -125,6 +206,10 @@ class Settings(BaseSettings):
     @property
     def result_ttl_ms(self) -> int:
         return round(self.job_result_ttl * 1000)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _database(url: str) -> tuple[str, int]:

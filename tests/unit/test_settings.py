@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reservation import settings
 from reservation.settings import Settings, SettingsError
@@ -146,3 +147,69 @@ def test_without_a_server_there_is_a_clear_error() -> None:
 def test_the_api_is_reached_where_it_listens(host: str, url: str) -> None:
     """Every interface includes the loopback one."""
     assert settings.load(host=host).api_url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate_limit_user", "many"),
+        ("rate_limit_user", "0/minute"),
+        ("rate_limit_jobs", "-1/minute"),
+        ("rate_limit_events", "5/minute;6/hour"),
+        ("rate_limit_address", "5/fortnight"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("trusted_proxies", "proxy.example"),
+        ("cors_origins", "tickets.example"),
+        ("cors_origins", "https://tickets.example/"),
+        ("cors_origins", "https://*.example"),
+        ("cors_origins", "*, https://tickets.example"),
+        ("cors_origins", "null"),
+        ("environment", "prod"),
+        ("auth_mode", "basic"),
+        ("jwt_algorithm", "none"),
+    ],
+)
+def test_what_cannot_be_is_named(name: str, value: str) -> None:
+    """Rather than left for the first request that it is about."""
+    with pytest.raises(SettingsError, match=f"^{name.upper()}: "):
+        settings.load(**{name: value})
+
+
+def test_requests_are_counted_in_production() -> None:
+    """Or where it is said, or not."""
+    assert not settings.load().counts_requests
+    assert settings.load(environment="production").counts_requests
+    assert settings.load(rate_limits="on").counts_requests
+    assert not settings.load(environment="production", rate_limits="off").counts_requests
+
+
+@pytest.mark.parametrize(
+    ("state", "queue", "counted"),
+    [
+        ("redis://h/0", None, "redis://h/2"),
+        ("redis://h/14", None, "redis://h/0"),
+        ("redis://h/0", "redis://q/0", "redis://q/1"),
+        ("redis://h/1", "redis://h/0", "redis://h/2"),
+        ("redis://h/0", "redis://q/15", "redis://q/0"),
+        ("unix:///a.sock?db=0", None, "unix:///a.sock?db=2"),
+    ],
+)
+def test_requests_are_counted_where_nothing_else_is(state: str, queue: str | None, counted: str) -> None:
+    """Neither the queue's maintenance nor the state's disk has to do with them."""
+    assert settings.load(redis_url=state, broker_url=queue).limits_url == counted
+
+
+def test_lists_in_settings() -> None:
+    """Separated by commas, with or without spaces."""
+    loaded = settings.load(cors_origins="https://a.example, http://localhost:5173", trusted_proxies="10.0.0.0/8,::1")
+    assert loaded.origins == ["https://a.example", "http://localhost:5173"]
+    assert [str(network) for network in loaded.networks] == ["10.0.0.0/8", "::1/128"]
+    assert settings.load(cors_origins="*").origins == ["*"]
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    """But for those that compose decides itself."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    given = set(compose["x-service"]["environment"])
+    own = {"REDIS_HOST", "REDIS_PORT", "HOST", "PORT", "LOG_DIR", "VAR_DIR"}
+    assert given == {name.upper() for name in settings.Settings.model_fields} - own
