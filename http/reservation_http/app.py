@@ -1,6 +1,8 @@
 """The HTTP application: what is served where."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import falcon
 
@@ -9,33 +11,41 @@ from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation_http.access import Access
+from reservation_http.cors import CrossOrigin
 from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
-from reservation_http.resources.docs import ApiDocument, ReferencePage
+from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
 from reservation_http.resources.events import EventById, EventCreation, FreeSeatList
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 
-#: Paths of what takes long: ten thousand seats at once.
-_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi")
+#: Paths of what takes long: ten thousand seats at once, or a megabyte of page.
+_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi", "/problems")
 
 
 @dataclass(frozen=True)
 class Services:
-    """What the application needs of the rest."""
+    """What the application needs of the rest.
+
+    Attributes:
+        origins: of the pages whose scripts may read its answers.
+    """
 
     store: Store
     queue: Queue
+    access: Access
+    origins: Sequence[str] = ()
 
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
-        """Builds them from settings; nothing is sent yet."""
+        """Builds them from settings; nothing is sent yet. Raises SettingsError."""
         connections = settings.api_threads + 1  # that of the loop
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
-        return cls(store, queue)
+        return cls(store, queue, Access.of(settings, queue.guard), settings.origins)
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -45,40 +55,47 @@ class Services:
 
 def routes(services: Services) -> list[tuple[str, object]]:
     """The API: paths and their resources."""
-    store, queue = services.store, services.queue
+    store, queue, access = services.store, services.queue, services.access
     lag = QueueLag(store.fleet)
     return [
-        ("/events/create", EventCreation(store.events)),
-        ("/events/{event_id}", EventById(store.events)),
-        ("/seats/list/{event_id}", FreeSeatList(store.events)),
-        ("/seats/get/{seat_id}", SeatById(store.seats)),
-        ("/seats/hold", SeatHold(store.seats, queue, lag)),
-        ("/seats/refresh", SeatRefresh(store.seats)),
-        ("/seats/release", SeatRelease(store.seats)),
-        ("/seats/reserve", SeatReserve(store.seats, queue, lag)),
-        ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag)),
+        ("/events/create", EventCreation(store.events, access)),
+        ("/events/{event_id}", EventById(store.events, access)),
+        ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
+        ("/seats/get/{seat_id}", SeatById(store.seats, access)),
+        ("/seats/hold", SeatHold(store.seats, queue, lag, access)),
+        ("/seats/refresh", SeatRefresh(store.seats, access)),
+        ("/seats/release", SeatRelease(store.seats, access)),
+        ("/seats/reserve", SeatReserve(store.seats, queue, lag, access)),
+        ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
-        ("/health/ready", Readiness(store.fleet, queue)),
+        ("/health/ready", Readiness(store.fleet, queue, access.limits)),
     ]
 
 
 def is_slow(path: str) -> bool:
-    """Whether a request takes so long that others must not wait for it: more than a millisecond."""
-    return path.startswith(_SLOW)
+    """Whether a request takes so long that others must not wait for it: more than a millisecond. It goes to the
+    same resource however many slashes it begins with."""
+    return ("/" + path.lstrip("/")).startswith(_SLOW)
 
 
 def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
-    app = falcon.App(middleware=[RequestLog()])
-    handle_errors(app)
+    middleware: list[Any] = [RequestLog()]
+    if services.origins:
+        middleware.append(CrossOrigin(services.origins))
+    app = falcon.App(middleware=middleware)
+    handle_errors(app, services.access.visit)
     api = routes(services)
-    document, page = ApiDocument(api), ReferencePage()
+    access = services.access
+    document, page, problems = ApiDocument(api, access), ReferencePage(access), ProblemPages(access)
     for path, resource in api:
         _add_route(app, path, resource)
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)
     _add_route(app, "/", page, "root")
+    _add_route(app, "/problems", problems, "list")
+    _add_route(app, "/problems/{slug}", problems, "kind")
     return app
 
 

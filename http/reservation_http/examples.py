@@ -45,7 +45,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             server_time=_NOW,
         ),
         Live(),
-        Ready(status="ready", state="up", broker="up", workers=2, sweepers=1),
+        Ready(status="ready", state="up", broker="up", workers=2, sweepers=1, rate_limits="up", uncounted=0),
     )
 }
 

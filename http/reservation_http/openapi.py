@@ -14,27 +14,41 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Millis
+from reservation.models import ApiModel, Millis, SeatAction
+from reservation_http import repeats
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
 
 Responder = TypeVar("Responder", bound=Callable[..., None])
 
-#: What every operation may answer, and what one with a body may.
+#: What every operation may answer, what one may that asks who is there, and what one with a body may.
 _ALWAYS = ("internal-error",)
-_WITH_BODY = ("malformed-json", "body-too-large", "unsupported-media-type", "invalid-request")
+_TO_CALLERS = ("rate-limited",)
+_WITH_BODY = (
+    "malformed-json",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "idempotency-key-in-use",
+    "idempotency-key-reused",
+)
+#: The same where tokens say who asks.
+_TO_BEARERS = ("token-invalid",)
+_WITHOUT_TOKEN = ("token-missing",)
 _METHODS = ("get", "post")
 
 #: What the statuses mean here. Not http.HTTPStatus: its phrases differ between versions of Python.
 _DONE = {200: "OK", 201: "Created", 202: "In the queue", 204: "Done", 304: "Unchanged", 503: "Unavailable"}
 _REFUSED = {
     400: "The request cannot be read",
-    403: "Not the holder",
+    401: "It is not known who asks",
+    403: "Not allowed",
     404: "Not found",
     409: "The seat is in a state that forbids it, or the limit is reached",
     413: "The body is too large",
     415: "The body is not sent as JSON",
     422: "The request is not valid",
+    429: "Too many requests",
     500: "Internal error",
     503: "Temporarily unavailable",
 }
@@ -65,12 +79,14 @@ class Problem(ApiModel):
     detail: Annotated[str, Field(description="For people.")]
     retryable: Annotated[bool, Field(description="Whether the same request may succeed later.")]
     current_status: Annotated[str | None, Field(description="The seat's status, where that decided.")] = None
-    limit: Annotated[int | None, Field(description="The limit that was reached.")] = None
+    limit: Annotated[int | None, Field(description="The limit that was reached: seats, jobs or requests.")] = None
     held: Annotated[int | None, Field(description="Seats you hold.")] = None
     reserving_until: Millis | None = None
     errors: Annotated[
         list[dict[str, str]] | None, Field(description="`field` and `message` for each thing that is not valid.")
     ] = None
+    scope: Annotated[str | None, Field(description="What the token would have to allow.")] = None
+    policy: Annotated[str | None, Field(description="Which rate limit was reached.")] = None
     job_id: Annotated[str | None, Field(description="The job that may have been accepted all the same.")] = None
     status_endpoint: Annotated[str | None, Field(description="Where that job is read.")] = None
 
@@ -85,14 +101,27 @@ class Operation:
     tag: str
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    scope: str | None = None
     user_header: bool = False
+    open: bool = False
     answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
-    def kinds(self) -> list[Kind]:
-        """Every problem this operation may answer with."""
+    def kinds(self, tokens: bool) -> list[Kind]:
+        """Every problem this operation may answer with.
+
+        Arguments:
+            tokens: whether it is tokens that say who asks.
+        """
         slugs = {*self.problems, *_ALWAYS, *(_WITH_BODY if self.body else ())}
+        if not self.open:
+            slugs.update(_TO_CALLERS)
+        if tokens and not self.open:
+            slugs.update(_TO_BEARERS)
+            slugs.update(_WITHOUT_TOKEN if self.body else ())
+            slugs.update(["user-mismatch"] if self.body is SeatAction else ())
+            slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
 
     def models(self) -> Iterable[tuple[type[BaseModel], JsonSchemaMode]]:
@@ -110,8 +139,9 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
     Arguments:
         operation_id: the name generated clients give it.
         summary: what it does, in a line.
-        rest: the other fields of `Operation`: tag, body and query models, whether it reads
-            `X-User-UUID`, answers and headers by status, slugs of its own problems.
+        rest: the other fields of `Operation`: tag, body and query models, the scope that a token
+            needs, whether it shows a user to who is that user, whether it asks nobody who they are,
+            answers and headers by status, slugs of its own problems.
     """
 
     def describe(responder: Responder) -> Responder:
@@ -123,7 +153,14 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
 
 
 class _Resources(BasePlugin):
-    """Lets apispec read operations off Falcon resources."""
+    """Lets apispec read operations off Falcon resources.
+
+    Arguments:
+        tokens: whether it is tokens that say who asks.
+    """
+
+    def __init__(self, tokens: bool) -> None:
+        self._tokens = tokens
 
     def operation_helper(
         self, path: str | None = None, operations: dict[str, Any] | None = None, *, resource: Any = None, **_: Any
@@ -134,19 +171,23 @@ class _Resources(BasePlugin):
         for method in _METHODS:
             described: Operation | None = getattr(getattr(resource, f"on_{method}", None), "operation", None)
             if described is not None:
-                operations[method] = _describe(described, path)
+                operations[method] = _describe(described, path, self._tokens)
 
 
-def _describe(op: Operation, path: str) -> dict[str, Any]:
+def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": op.id,
         "summary": op.summary,
         "description": op.description,
         "tags": [op.tag],
         "parameters": [*_path_parameters(path), *_query_parameters(op.query)],
-        "responses": {**_answers(op), **_problems(op)},
+        "responses": {**_answers(op), **_problems(op, tokens)},
     }
-    if op.user_header:
+    if tokens and not op.open:
+        # Who reads may have a token, and is shown more then.
+        bearer = {_BEARER: [op.scope] if op.scope else []}
+        described["security"] = [bearer] if op.body else [bearer, {}]
+    if op.user_header and not tokens:
         described["parameters"].append(
             {
                 "name": "X-User-UUID",
@@ -156,6 +197,16 @@ def _describe(op: Operation, path: str) -> dict[str, Any]:
             }
         )
     if op.body:
+        described["parameters"].append(
+            {
+                "name": repeats.HEADER,
+                "in": "header",
+                "schema": {"type": "string", "pattern": repeats.KEY_PATTERN},
+                "description": "Of your choice. Sent again with the same key and body, within 24 hours unless "
+                "configured otherwise, the request is answered as the first time, and done once.",
+                "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+            }
+        )
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": _content(op.body)},
@@ -200,12 +251,17 @@ def _answers(op: Operation) -> dict[str, Any]:
 
 
 def _headers(op: Operation, status: int) -> list[tuple[str, str]]:
-    return [("X-Request-ID", "Names this request in the logs."), *op.headers.get(status, {}).items()]
+    replayed = [("Idempotency-Replayed", "`true`: this is the answer to the first request with this key.")]
+    return [
+        ("X-Request-ID", "Names this request in the logs."),
+        *(replayed if op.body else []),
+        *op.headers.get(status, {}).items(),
+    ]
 
 
-def _problems(op: Operation) -> dict[str, Any]:
+def _problems(op: Operation, tokens: bool) -> dict[str, Any]:
     answers: dict[str, Any] = {}
-    for kind in op.kinds():
+    for kind in op.kinds(tokens):
         answer = answers.setdefault(
             str(kind.status),
             {
@@ -217,25 +273,41 @@ def _problems(op: Operation) -> dict[str, Any]:
             "summary": kind.title,
             "value": body(kind.slug, kind.detail, kind.example, retryable=kind.retryable),
         }
-        if kind.status == 503:
-            answer["headers"] = {
-                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
-            }
+        for name, about in _PROBLEM_HEADERS.get(kind.status, {}).items():
+            answer.setdefault("headers", {})[name] = about
     return answers
 
 
-def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0") -> APISpec:
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+_TEXT = {"schema": {"type": "string"}}
+_PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "As in RFC 6750.", **_TEXT}},
+    409: _RETRY_AFTER,
+    429: {
+        **_RETRY_AFTER,
+        "RateLimit": {"description": "The limit, what remains of it, and for how many seconds.", **_TEXT},
+        "RateLimit-Policy": {"description": "The limit, its requests, and its seconds.", **_TEXT},
+    },
+    503: _RETRY_AFTER,
+}
+
+#: The name of the security scheme.
+_BEARER = "bearer"
+
+
+def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, tokens: bool = True) -> APISpec:
     """The document of a service.
 
     Arguments:
         routes: paths and their resources; those that describe no operation are left out.
         version: of OpenAPI: 3.1.0 or 3.0.3.
+        tokens: whether it is tokens that say who asks.
     """
     spec = APISpec(
         title="Seat reservation",
         version=reservation.__version__,
         openapi_version=version,
-        plugins=[_Resources()],
+        plugins=[_Resources(tokens)],
         info={"description": _ABOUT},
         tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
         servers=[{"url": "/"}],
@@ -248,6 +320,12 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0") -> AP
         ref_template="#/components/schemas/{model}",
         schema_generator=generator,
     )
+    if tokens:
+        about = "A JSON Web Token. Its subject is the user; scopes are `events:write` and `seats:read`."
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about}
+        spec.components.security_scheme(_BEARER, scheme)
+    else:
+        schemas["$defs"][SeatAction.__name__]["required"] = ["id", "UUID"]
     for name, schema in schemas["$defs"].items():
         spec.components.schema(name, schema)
     for path, resource in described:

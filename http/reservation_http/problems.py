@@ -1,12 +1,15 @@
 """Problem details (RFC 9457): every error answers `application/problem+json` with a stable `type`."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import falcon
 import orjson
 import structlog
 
-from reservation.errors import ReservationError, StateUnavailable, Unavailable
+from reservation.errors import ReservationError, StateUnavailable
+from reservation_http.errors import RequestError
 
 log = structlog.get_logger()
 
@@ -14,12 +17,14 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(NamedTuple):
-    """A kind of problem: its slug, HTTP status, title, and an example of its own members."""
+    """A kind of problem: its slug, HTTP status and title, an example of its detail and its own members, and what to do
+    about it, which its page says."""
 
     slug: str
     status: int
     title: str
     detail: str
+    remedy: str
     example: dict[str, object] = {}  # noqa: RUF012 - never changed
     retryable: bool = False
 
@@ -29,28 +34,103 @@ KINDS = {
     kind.slug: kind
     for kind in (
         Kind(
-            "malformed-json", 400, "The body is not JSON", "The body cannot be read as JSON: expected value at line 1."
+            "malformed-json",
+            400,
+            "The body is not JSON",
+            "The body cannot be read as JSON: expected value at line 1.",
+            "Send one JSON object in UTF-8, in which no name occurs twice. NaN and Infinity are not JSON, and half a "
+            "surrogate pair is no character.",
         ),
-        Kind("bad-request", 400, "The request cannot be understood", "The request is malformed."),
+        Kind(
+            "bad-request",
+            400,
+            "The request cannot be understood",
+            "The request is malformed.",
+            "It is not HTTP as RFC 9112 has it: look at what sends it.",
+        ),
+        Kind(
+            "token-missing",
+            401,
+            "A token is needed",
+            "Send a bearer token in the Authorization header.",
+            "Get a token from the issuer that this service trusts and send it as Authorization: Bearer, a space, and "
+            "the token.",
+        ),
+        Kind(
+            "token-invalid",
+            401,
+            "The token is not accepted",
+            "The token has expired.",
+            "The detail says why. Get a new token; if that is refused too, its issuer, audience, algorithm or key is "
+            "not what this service is configured for.",
+        ),
+        Kind(
+            "scope-missing",
+            403,
+            "The token does not allow that",
+            "The token needs the scope events:write.",
+            "Ask the issuer for a token with the scope that the problem names.",
+            {"scope": "events:write"},
+        ),
+        Kind(
+            "user-mismatch",
+            403,
+            "Another user than the token's",
+            "The UUID is not that of the token's user. It may be left out.",
+            "Leave the UUID out: the token says who you are. You cannot act for somebody else.",
+        ),
         Kind(
             "not-holder",
             403,
             "Not the holder",
             "Only the user who holds this seat may do that.",
+            "Your hold has ended and somebody else has the seat, or it was never yours. Choose another seat.",
             {"currentStatus": "On hold"},
         ),
-        Kind("not-found", 404, "Not found", "There is no seat with this id."),
-        Kind("unknown-route", 404, "No such path", "Nothing is served under this path."),
-        Kind("method-not-allowed", 405, "Method not allowed", "This path does not take this method."),
         Kind(
-            "seat-held", 409, "The seat is on hold", "Another user holds this seat.", {"currentStatus": "On hold"}, True
+            "not-found",
+            404,
+            "Not found",
+            "There is no seat with this id.",
+            "Check the id. A job's result is kept for a few minutes only.",
         ),
-        Kind("seat-reserved", 409, "The seat is reserved", "This seat is reserved.", {"currentStatus": "Reserved"}),
+        Kind(
+            "unknown-route",
+            404,
+            "No such path",
+            "Nothing is served under this path.",
+            "The paths there are stand in /openapi.yaml.",
+        ),
+        Kind(
+            "method-not-allowed",
+            405,
+            "Method not allowed",
+            "This path does not take this method.",
+            "The Allow header lists the methods that it takes.",
+        ),
+        Kind(
+            "seat-held",
+            409,
+            "The seat is on hold",
+            "Another user holds this seat.",
+            "Choose another seat, or try again: the hold may run out.",
+            {"currentStatus": "On hold"},
+            True,
+        ),
+        Kind(
+            "seat-reserved",
+            409,
+            "The seat is reserved",
+            "This seat is reserved.",
+            "It is sold. Choose another seat.",
+            {"currentStatus": "Reserved"},
+        ),
         Kind(
             "limit-reached",
             409,
             "Too many seats on hold",
             "You hold 6 seats of this event; the limit is 6.",
+            "Reserve or release a seat that you hold, or wait until one of your holds runs out.",
             {"limit": 6, "held": 6},
             True,
         ),
@@ -59,6 +139,7 @@ KINDS = {
             409,
             "The seat is not on hold",
             "This seat is not on hold. Hold it first.",
+            "Your hold has run out, or there was none. Hold the seat again.",
             {"currentStatus": "Available"},
         ),
         Kind(
@@ -66,26 +147,84 @@ KINDS = {
             409,
             "A reservation is under way",
             "A reservation of this seat is under way.",
+            "Read the job of the reservation. It is decided at reservingUntil at the latest.",
             {"currentStatus": "On hold", "reservingUntil": 1767225900000},
             True,
         ),
-        Kind("body-too-large", 413, "The body is too large", "A body may have 16,384 bytes."),
-        Kind("head-too-large", 431, "The request's head is too large", "A request's head may have 8,192 bytes."),
-        Kind("not-implemented", 501, "Not implemented", "This transfer encoding is not implemented."),
-        Kind("unsupported-media-type", 415, "Not JSON", "Send the body as application/json."),
+        Kind(
+            "idempotency-key-in-use",
+            409,
+            "The first request is still being answered",
+            "The first request with this Idempotency-Key is still being answered.",
+            "Send it again a little later: it is answered as the first one then.",
+            {},
+            True,
+        ),
+        Kind(
+            "body-too-large",
+            413,
+            "The body is too large",
+            "A body may have 16,384 bytes.",
+            "No request needs so much. Send only the members that the reference describes.",
+        ),
+        Kind(
+            "unsupported-media-type",
+            415,
+            "Not JSON",
+            "Send the body as application/json.",
+            "Send Content-Type: application/json, and the body uncompressed and in UTF-8.",
+        ),
         Kind(
             "invalid-request",
             422,
             "The request is not valid",
             "totalSeats: Input should be a valid integer",
+            "errors names each member that is wrong, and says why.",
             {"errors": [{"field": "totalSeats", "message": "Input should be a valid integer"}]},
         ),
-        Kind("internal-error", 500, "Internal error", "Something went wrong here. It has been logged."),
+        Kind(
+            "idempotency-key-reused",
+            422,
+            "The key was used for another request",
+            "This Idempotency-Key was sent before with another request. Choose a new one.",
+            "Make a new key for each thing that you want done; send the same one only with the same request again.",
+        ),
+        Kind(
+            "rate-limited",
+            429,
+            "Too many requests",
+            "Too many requests: 600 in 60 s are allowed.",
+            "Wait for as many seconds as Retry-After says. Ask for jobs at growing intervals.",
+            {"policy": "user", "limit": 600},
+            True,
+        ),
+        Kind(
+            "head-too-large",
+            431,
+            "The request's head is too large",
+            "A request's head may have 8,192 bytes.",
+            "Send fewer or shorter headers and cookies, or a shorter URL.",
+        ),
+        Kind(
+            "internal-error",
+            500,
+            "Internal error",
+            "Something went wrong here. It has been logged.",
+            "It is a defect of the service. Tell its operators the X-Request-ID of the answer.",
+        ),
+        Kind(
+            "not-implemented",
+            501,
+            "Not implemented",
+            "This transfer encoding is not implemented.",
+            "Send the body with Content-Length or chunked.",
+        ),
         Kind(
             "queue-full",
             503,
             "Too many are waiting",
             "Too many requests are waiting.",
+            "Try again after as many seconds as Retry-After says.",
             {"limit": 20000},
             True,
         ),
@@ -94,10 +233,19 @@ KINDS = {
             503,
             "Temporarily unavailable",
             "The service cannot reach its data at the moment.",
+            "Try again after as many seconds as Retry-After says, with the same Idempotency-Key. If a jobId is given, "
+            "the job may have been accepted: read its statusEndpoint first.",
             {},
             True,
         ),
     )
+}
+
+#: What only a job can end with, for or against: `result.error`, and what it means.
+VERDICTS = {
+    "hold-expired": "The hold ended before the reservation was carried out. Hold the seat again.",
+    "seat-unknown": "The event is gone, and the seat with it.",
+    "deadline-passed": "The job was not carried out in time, and nothing was changed. Send the request again.",
 }
 
 
@@ -121,42 +269,6 @@ def body(slug: str, detail: str, fields: dict[str, object], *, retryable: bool) 
     }
 
 
-class InvalidRequest(ReservationError):
-    """Raised when a request breaks the rules of its schema.
-
-    Attributes:
-        errors: `{field, message}` for each.
-    """
-
-    slug, status = "invalid-request", 422
-
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__("; ".join(f"{e['field']}: {e['message']}" if e["field"] else e["message"] for e in errors))
-        self.errors = errors
-
-    @property
-    def fields(self) -> dict[str, object]:
-        return {"errors": self.errors}
-
-
-class MalformedJson(ReservationError):
-    """Raised when a body is not JSON."""
-
-    slug, status = "malformed-json", 400
-
-
-class UnsupportedMediaType(ReservationError):
-    """Raised when a body says that it is something other than JSON, or says nothing."""
-
-    slug, status = "unsupported-media-type", 415
-
-
-class BodyTooLarge(ReservationError):
-    """Raised when a body is larger than any request needs."""
-
-    slug, status = "body-too-large", 413
-
-
 def _answer(resp: falcon.Response, problem: dict[str, object], status: int) -> None:
     resp.status = status
     resp.content_type = MEDIA_TYPE
@@ -170,8 +282,10 @@ def _on_reservation_error(
     """A refusal of the domain, or bad input."""
     problem = body(error.slug, error.detail, error.fields, retryable=error.retryable)
     _answer(resp, problem, error.status)
-    if isinstance(error, Unavailable):
+    if error.retry_after_s:
         resp.set_header("Retry-After", str(error.retry_after_s))
+    if isinstance(error, RequestError):
+        resp.set_headers(error.headers)
     if isinstance(error, StateUnavailable) and error.__cause__ is not None:  # else nothing was sent
         log.warning("state unavailable", error=str(error.__cause__))
 
@@ -180,8 +294,19 @@ def _on_reservation_error(
 _OF_STATUS = {404: "unknown-route", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
 
 
-def _on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
-    """What Falcon refuses before a resource is asked."""
+def _on_http_error(
+    visit: Callable[[falcon.Request], None],
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: falcon.HTTPError,
+    params: dict[str, Any],
+) -> None:
+    """What Falcon refuses before a resource is asked. It counts like what one refuses."""
+    try:
+        visit(req)
+    except ReservationError as limited:
+        _on_reservation_error(req, resp, limited, params)
+        return
     slug = _OF_STATUS.get(error.status_code, "bad-request" if error.status_code < 500 else "internal-error")
     kind = KINDS[slug]
     _answer(resp, body(slug, kind.detail, {}, retryable=False), kind.status)
@@ -196,8 +321,12 @@ def _on_exception(req: falcon.Request, resp: falcon.Response, error: Exception, 
     _answer(resp, body(kind.slug, kind.detail, {}, retryable=False), kind.status)
 
 
-def handle_errors(app: falcon.App[falcon.Request, falcon.Response]) -> None:
-    """Makes every error of an app a problem."""
+def handle_errors(app: falcon.App[falcon.Request, falcon.Response], visit: Callable[[falcon.Request], None]) -> None:
+    """Makes every error of an app a problem.
+
+    Arguments:
+        visit: counts a request that no resource is asked about; raises RateLimited.
+    """
     app.add_error_handler(Exception, _on_exception)
-    app.add_error_handler(falcon.HTTPError, _on_http_error)
+    app.add_error_handler(falcon.HTTPError, partial(_on_http_error, visit))
     app.add_error_handler(ReservationError, _on_reservation_error)

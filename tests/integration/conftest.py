@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from falcon import testing
 
 from reservation import keys
 from reservation.embedded import EmbeddedRedis
@@ -13,7 +14,9 @@ from reservation.ids import SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation_http.app import Services, create_app
 from tests.conftest import wait_for
+from tests.web import JWT
 
 
 def is_consistent(store: Store, event: Event) -> bool:
@@ -47,3 +50,31 @@ def server() -> Iterator[EmbeddedRedis]:
 def brief(make_settings: Callable[..., Settings], store: Store) -> Store:
     """The same server, where a hold lasts 150 ms."""
     return Store.connect(make_settings(lock_expiration_time=0.15), connections=4)
+
+
+@pytest.fixture
+def services(settings: Settings, store: Store) -> Services:
+    """What the application needs, on an empty server."""
+    return Services.connect(settings)
+
+
+@pytest.fixture
+def client(services: Services) -> testing.TestClient:
+    """The application, where a user is whoever knows the user's UUID."""
+    return testing.TestClient(create_app(services))
+
+
+@pytest.fixture
+def make_client(make_settings: Callable[..., Settings], store: Store) -> Callable[..., testing.TestClient]:
+    """Builds the application with other settings."""
+
+    def make(**values: object) -> testing.TestClient:
+        return testing.TestClient(create_app(Services.connect(make_settings(**values))))
+
+    return make
+
+
+@pytest.fixture
+def secured(make_client: Callable[..., testing.TestClient]) -> testing.TestClient:
+    """The application, where tokens say who asks."""
+    return make_client(**JWT)

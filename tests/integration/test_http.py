@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from falcon import testing
 
 from reservation import keys
@@ -17,16 +18,6 @@ from reservation.store import Store
 from reservation_http.app import Services, create_app, is_slow
 from tests.conftest import Buyer, wait_for, working
 from tests.web import JSON, post, problem
-
-
-@pytest.fixture
-def services(settings: Settings, store: Store) -> Services:
-    return Services.connect(settings)
-
-
-@pytest.fixture
-def client(services: Services) -> testing.TestClient:
-    return testing.TestClient(create_app(services))
 
 
 @pytest.fixture(name="working")
@@ -159,6 +150,9 @@ def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
         ("/seats/list/k3v9x2m7qa", True),
         ("/openapi.json", True),
         ("/docs", True),
+        ("//events/create", True),
+        ("///seats/list/k3v9x2m7qa", True),
+        ("/problems/seat-held", True),
         ("/events/k3v9x2m7qa", False),
         ("/seats/get/k3v9x2m7qa-1", False),
         ("/seats/hold", False),
@@ -442,7 +436,7 @@ def test_a_strangers_reads_show_no_user(client: testing.TestClient, store: Store
             assert read.status_code == 200
             assert buyer.user not in read.text
             assert read.headers["cache-control"] == "private, no-cache"
-            assert read.headers["vary"] == "X-User-UUID"
+            assert read.headers["vary"] == "X-User-UUID, Authorization"
         assert buyer.user in client.simulate_get(path, headers={"X-User-UUID": buyer.user.upper()}).text
     refused = client.simulate_get(f"/seats/get/{seat}", headers={"X-User-UUID": "me"})
     assert problem(refused, 422, "invalid-request")["errors"][0]["field"] == "X-User-UUID"
@@ -515,7 +509,8 @@ def test_readiness(client: testing.TestClient, store: Store, make_settings: Call
     store.fleet.beat(keys.WORKERS, "a worker")
     store.fleet.beat(keys.SWEEPERS, "a sweeper")
     ready = client.simulate_get("/health/ready").json
-    assert ready == {"status": "ready", "state": "up", "broker": "up", "workers": 1, "sweepers": 1}
+    known = {"state": "up", "broker": "up", "workers": 1, "sweepers": 1, "rateLimits": "off", "uncounted": 0}
+    assert ready == {"status": "ready", **known}
     with _without("redis_url", make_settings) as lost:
         assert lost.simulate_get("/health/ready").status_code == 503
         assert lost.simulate_get("/health/live").status_code == 200
@@ -533,3 +528,10 @@ def test_a_mistake_of_ours_is_told_in_one_sentence(
     refused = client.simulate_get(f"/events/{event.id}")
     problem(refused, 500, "internal-error")
     assert "42" not in refused.text
+
+
+def test_a_path_in_the_log_moves_no_cursor(services: Services) -> None:
+    """What controls a terminal is written out."""
+    with structlog.testing.capture_logs() as lines:
+        testing.TestClient(create_app(services)).simulate_get("/%1b%5b2J%0d")
+    assert [line["path"] for line in lines] == ["/\\x1b[2J\\r"]

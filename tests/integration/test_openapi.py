@@ -1,6 +1,6 @@
 """The OpenAPI documents: generated, valid, complete, and true."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from reservation_cli.spec import documents
 from reservation_http.app import Services, create_app
 from reservation_http.problems import KINDS
 from tests.conftest import Buyer
+from tests.web import JWT
 
 SPEC = Path(__file__).parents[2] / "spec"
 DOCUMENTS = documents()
@@ -108,13 +109,22 @@ def test_answers_are_as_described(settings: Settings, store: Store, event: Event
         _check(document, described["content"][media_type]["schema"], answer.json)
 
 
-def test_the_service_serves_its_documents(settings: Settings) -> None:
-    """And a page to read them that asks nobody else for anything."""
-    client = testing.TestClient(create_app(Services.connect(settings)))
+def test_the_service_serves_its_documents(make_settings: Callable[..., Settings]) -> None:
+    """As they are written down where tokens say who asks; else without what is about tokens."""
+    client = testing.TestClient(create_app(Services.connect(make_settings(**JWT))))
     assert client.simulate_get("/openapi.yaml").text == DOCUMENTS["openapi.yaml"]
     assert client.simulate_get("/openapi.json").json == yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    without = testing.TestClient(create_app(Services.connect(make_settings()))).simulate_get("/openapi.json").json
+    validate(without)
+    assert "401" not in without["paths"]["/seats/hold"]["post"]["responses"]
+    assert "UUID" in without["components"]["schemas"]["SeatAction"]["required"]
+
+
+def test_the_page_to_read_them_asks_nobody_else_for_anything(settings: Settings) -> None:
+    """Neither for scripts nor for the document."""
+    client = testing.TestClient(create_app(Services.connect(settings)))
     page = client.simulate_get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert 'src="http' not in page.text
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
     assert client.simulate_get("/").headers["location"] == "/docs"

@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from reservation.events import Events, FreeList
 from reservation.ids import MAX_SEATS, parse_event_id
 from reservation.models import Event, FreeSeats, NewEvent
-from reservation_http.exchange import path_id, read_body, read_query, write
+from reservation_http.access import CREATE_EVENTS, Access
+from reservation_http.exchange import path_id, read_query, write
 from reservation_http.openapi import operation
 
 
@@ -37,8 +38,9 @@ class Page(BaseModel):
 class EventCreation:
     """`/events/create`."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, access: Access) -> None:
         self._events = events
+        self._access = access
 
     @operation(
         "createEvent",
@@ -47,12 +49,13 @@ class EventCreation:
         body=NewEvent,
         answers={201: Event},
         headers={201: {"Location": "Where the event is read."}},
+        scope=CREATE_EVENTS,
         problems=("state-unavailable",),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The event is there once this answers, with every seat, or not at all."""
-        new = read_body(req, NewEvent)
-        event = self._events.create(new.name, new.total_seats)
+        new, once = self._access.creation(req)
+        event = self._events.create(new.name, new.total_seats, once)
         write(resp, event, 201)
         resp.location = f"/events/{event.id}"
 
@@ -60,22 +63,25 @@ class EventCreation:
 class EventById:
     """`/events/{event_id}`."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, access: Access) -> None:
         self._events = events
+        self._access = access
 
     @operation(
         "getEvent", "Read an event", tag="events", answers={200: Event}, problems=("not-found", "state-unavailable")
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """Name and number of seats. What is free is under `/seats/list/{event_id}`."""
+        self._access.reader(req)
         write(resp, self._events.get(path_id(parse_event_id, event_id)))
 
 
 class FreeSeatList:
     """`/seats/list/{event_id}`."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, access: Access) -> None:
         self._events = events
+        self._access = access
 
     @operation(
         "listFreeSeats",
@@ -89,6 +95,7 @@ class FreeSeatList:
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """In the order of their numbers; a seat whose hold has run out is among them at once. Answers
         304 when nothing has changed since the `ETag` that `If-None-Match` names."""
+        self._access.reader(req)
         event_id = path_id(parse_event_id, event_id)
         page = read_query(req, Page)
         known = [str(tag) for tag in req.if_none_match or []]

@@ -11,6 +11,7 @@ from reservation.fleet import Fleet
 from reservation.models import ApiModel
 from reservation_http.exchange import write
 from reservation_http.openapi import operation
+from reservation_http.rates import RateLimits
 
 
 class Live(ApiModel):
@@ -30,12 +31,16 @@ class Ready(ApiModel):
     broker: Literal["up", "down"]
     workers: Annotated[int, Field(description="Live worker processes.", examples=[2])]
     sweepers: Annotated[int, Field(description="Live sweeper processes.", examples=[1])]
+    rate_limits: Annotated[
+        Literal["off", "up", "down"], Field(description="`down`: requests cannot be counted, and are all let through.")
+    ]
+    uncounted: Annotated[int, Field(description="Requests that this process let through uncounted.", examples=[0])]
 
 
 class Liveness:
     """`/health/live`."""
 
-    @operation("isLive", "Whether this process answers", tag="health", answers={200: Live})
+    @operation("isLive", "Whether this process answers", tag="health", open=True, answers={200: Live})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Depends on nothing else: if this fails, the process needs a restart."""
         write(resp, Live())
@@ -44,29 +49,34 @@ class Liveness:
 class Readiness:
     """`/health/ready`."""
 
-    def __init__(self, fleet: Fleet, queue: Queue) -> None:
+    def __init__(self, fleet: Fleet, queue: Queue, limits: RateLimits) -> None:
         self._fleet = fleet
         self._queue = queue
+        self._limits = limits
 
-    @operation("isReady", "What this process can reach", tag="health", answers={200: Ready, 503: Ready})
+    @operation("isReady", "What this process can reach", tag="health", open=True, answers={200: Ready, 503: Ready})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 while seats can be read and requests taken. A missing queue, worker or sweeper is shown
         as `degraded`, with 200: a balancer would otherwise drop every API process at once."""
         broker: Literal["up", "down"] = "up" if self._queue.reachable() else "down"
+        counting: Literal["off", "up", "down"] = "off"
+        if self._limits.enabled:
+            counting = "up" if self._limits.counting else "down"
+        ready = Ready(
+            status="degraded",
+            state="up",
+            broker=broker,
+            workers=0,
+            sweepers=0,
+            rate_limits=counting,
+            uncounted=self._limits.uncounted,
+        )
         try:
             load = self._fleet.load()
         except StateUnavailable as error:
-            write(resp, Ready(status="unavailable", state="down", broker=broker, workers=0, sweepers=0), 503)
+            write(resp, ready.model_copy(update={"status": "unavailable", "state": "down"}), 503)
             resp.set_header("Retry-After", str(error.retry_after_s))
             return
-        whole = broker == "up" and load.workers and load.sweepers
-        write(
-            resp,
-            Ready(
-                status="ready" if whole else "degraded",
-                state="up",
-                broker=broker,
-                workers=load.workers,
-                sweepers=load.sweepers,
-            ),
-        )
+        whole = broker == "up" and load.workers and load.sweepers and counting != "down"
+        status = "ready" if whole else "degraded"
+        write(resp, ready.model_copy(update={"status": status, "workers": load.workers, "sweepers": load.sweepers}))

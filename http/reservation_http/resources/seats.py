@@ -7,7 +7,8 @@ from reservation.ids import JobId, SeatId
 from reservation.jobs import Task, estimate_s
 from reservation.models import QueueResponse, Seat, SeatAction
 from reservation.seats import Accepted, Seats
-from reservation_http.exchange import caller, path_id, private, read_body, write
+from reservation_http.access import Access
+from reservation_http.exchange import path_id, private, write
 from reservation_http.lag import QueueLag
 from reservation_http.openapi import operation
 
@@ -15,8 +16,9 @@ from reservation_http.openapi import operation
 class SeatById:
     """`/seats/get/{seat_id}`."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, access: Access) -> None:
         self._seats = seats
+        self._access = access
 
     @operation(
         "getSeat",
@@ -28,19 +30,20 @@ class SeatById:
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, seat_id: str) -> None:
         """As it is now. `UUID` is shown to its holder only, who sends it as `X-User-UUID`."""
-        user = caller(req)
+        caller = self._access.reader(req)
         seat = self._seats.get(path_id(SeatId.parse, seat_id))
         private(resp)
-        write(resp, seat.shown_to(user))
+        write(resp, seat.shown_to(caller.viewer))
 
 
 class Acceptance:
     """What the two POSTs share that answer with a job."""
 
-    def __init__(self, seats: Seats, queue: Queue, lag: QueueLag) -> None:
+    def __init__(self, seats: Seats, queue: Queue, lag: QueueLag, access: Access) -> None:
         self._seats = seats
         self._queue = queue
         self._lag = lag
+        self._access = access
 
     def _answer(
         self,
@@ -61,7 +64,7 @@ class Acceptance:
             message=message,
             job_id=accepted.job_id,
             position=accepted.rank,
-            estimated_wait_time=estimate_s(accepted.rank, accepted.pace_us, self._lag.ms()),
+            estimated_wait_time=estimate_s(accepted.rank, accepted.pace_us, accepted.lag_ms),
             status_endpoint=status_endpoint,
         )
         write(resp, queued, 202)
@@ -83,13 +86,14 @@ class SeatHold(Acceptance):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job; its verdict says whether you hold the seat. A refusal that is certain
         already comes at once. Holding a seat that you hold succeeds and leaves its expiry."""
-        action = read_body(req, SeatAction)
-        seat_id = SeatId.parse(action.id)
-        job_id = JobId.new(seat_id.event)
+        action = self._access.action(req)
+        job_id = JobId.new(action.seat_id.event)
         # Not for a reservation: who has a seat on hold is not turned away.
         self._queue.backlog.check()
-        task = Task("HOLD_SEAT", seat_id, action.user, req.context.request_id)
-        accepted = self._seats.accept_hold(seat_id, task.user, job_id, task.request_id)
+        task = Task("HOLD_SEAT", action.seat_id, action.user, req.context.request_id)
+        accepted = self._seats.accept_hold(
+            task.seat_id, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+        )
         self._answer(req, resp, job_id, accepted, task, "Your request to hold this seat is in the queue.")
 
 
@@ -108,19 +112,21 @@ class SeatReserve(Acceptance):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job. From here on your hold lasts until that job's verdict, so waiting in the
         queue cannot lose the seat; asking again meanwhile answers with the same job."""
-        action = read_body(req, SeatAction)
-        seat_id = SeatId.parse(action.id)
-        job_id = JobId.new(seat_id.event)
-        task = Task("RESERVE_SEAT", seat_id, action.user, req.context.request_id)
-        accepted = self._seats.accept_reserve(seat_id, task.user, job_id, task.request_id)
+        action = self._access.action(req)
+        job_id = JobId.new(action.seat_id.event)
+        task = Task("RESERVE_SEAT", action.seat_id, action.user, req.context.request_id)
+        accepted = self._seats.accept_reserve(
+            task.seat_id, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+        )
         self._answer(req, resp, job_id, accepted, task, "Your request to reserve this seat is in the queue.")
 
 
 class SeatRefresh:
     """`/seats/refresh`."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, access: Access) -> None:
         self._seats = seats
+        self._access = access
 
     @operation(
         "refreshHold",
@@ -132,8 +138,8 @@ class SeatRefresh:
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with the new `expiresAt`."""
-        action = read_body(req, SeatAction)
-        seat = self._seats.refresh(SeatId.parse(action.id), action.user, req.context.request_id)
+        action = self._access.action(req)
+        seat = self._seats.refresh(action.seat_id, action.user, req.context.request_id, action.once)
         private(resp)
         write(resp, seat)
 
@@ -141,8 +147,9 @@ class SeatRefresh:
 class SeatRelease:
     """`/seats/release`."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, access: Access) -> None:
         self._seats = seats
+        self._access = access
 
     @operation(
         "releaseHold",
@@ -154,6 +161,6 @@ class SeatRelease:
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The seat is free when this answers. Safe to repeat: releasing a free seat succeeds."""
-        action = read_body(req, SeatAction)
-        self._seats.release(SeatId.parse(action.id), action.user, req.context.request_id)
+        action = self._access.action(req)
+        self._seats.release(action.seat_id, action.user, req.context.request_id, action.once)
         resp.status = 204

@@ -1,0 +1,172 @@
+"""Who asks, and whether they may: tokens, rate limits, requests that are sent again. Every resource asks here first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import falcon
+
+from reservation.errors import InvalidId, ReservationError
+from reservation.guard import Guard
+from reservation.idempotency import Once
+from reservation.ids import SeatId, parse_uuid
+from reservation.models import INSIDER, NewEvent, SeatAction
+from reservation.settings import Settings
+from reservation_http.addresses import Addresses
+from reservation_http.errors import InvalidRequest, ScopeMissing, TokenMissing, UserMismatch
+from reservation_http.exchange import read_body
+from reservation_http.middleware import hide_user
+from reservation_http.rates import RateLimits
+from reservation_http.repeats import read_key
+from reservation_http.tokens import Tokens
+
+#: What a token has to allow for an event to be created, and for all users to be seen.
+CREATE_EVENTS, SEE_USERS = "events:write", "seats:read"
+
+Read = TypeVar("Read")
+
+
+class Caller(NamedTuple):
+    """Who asks.
+
+    Attributes:
+        address: where from.
+        user: a UUID; empty if nobody knows.
+        scopes: what the caller's token allows.
+    """
+
+    address: str
+    user: str = ""
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def viewer(self) -> str | None:
+        """Whose UUID may be shown: the caller's own, or INSIDER for all."""
+        return INSIDER if SEE_USERS in self.scopes else self.user or None
+
+
+class Action(NamedTuple):
+    """What a user wants done to a seat; `once` if the request may be sent again."""
+
+    seat_id: SeatId
+    user: str
+    once: Once | None
+
+
+@dataclass(frozen=True)
+class Access:
+    """The way in.
+
+    Arguments:
+        tokens: None where a user is whoever knows the user's UUID.
+        limits: how often anybody may ask.
+        addresses: tells where a request comes from.
+        remember_ms: how long a request is remembered that may be sent again.
+    """
+
+    tokens: Tokens | None
+    limits: RateLimits
+    addresses: Addresses
+    remember_ms: int
+
+    @classmethod
+    def of(cls, settings: Settings, guard: Guard) -> "Access":
+        """As it is set. Raises SettingsError.
+
+        Arguments:
+            guard: of the server where requests are counted.
+        """
+        limits, addresses = RateLimits(settings, guard), Addresses(settings.networks)
+        return cls(Tokens.of(settings), limits, addresses, round(settings.idempotency_ttl * 1000))
+
+    def visit(self, req: falcon.Request) -> None:
+        """Lets somebody see a page. Raises RateLimited."""
+        self.limits.hit("user", self._address(req), "")
+
+    def reader(self, req: falcon.Request, rate: str = "user") -> Caller:
+        """Who wants to read. Raises TokenInvalid, InvalidRequest, RateLimited."""
+        return self._admit(req, rate, lambda caller: (caller, None))[0]
+
+    def action(self, req: falcon.Request) -> Action:
+        """What somebody wants done to a seat. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
+        `read_body` does."""
+
+        def read(caller: Caller) -> tuple[Caller, tuple[str, str]]:
+            self._require_token(caller)
+            action = read_body(req, SeatAction)
+            if self.tokens is not None:
+                if action.user not in ("", caller.user):
+                    raise UserMismatch
+            elif not action.user:
+                raise InvalidRequest([{"field": "UUID", "message": "Field required"}])
+            else:
+                caller = caller._replace(user=action.user)
+            return caller, (action.id, read_key(req))
+
+        caller, (seat_id, key) = self._admit(req, "user", read)
+        return Action(SeatId.parse(seat_id), caller.user, self._once(req, caller.user, key, seat_id))
+
+    def creation(self, req: falcon.Request) -> tuple[NewEvent, Once | None]:
+        """The event that somebody wants to create. Raises as `action` does, and ScopeMissing."""
+
+        def read(caller: Caller) -> tuple[Caller, tuple[NewEvent, str]]:
+            self._require_token(caller)
+            if self.tokens is not None and CREATE_EVENTS not in caller.scopes:
+                raise ScopeMissing(CREATE_EVENTS)
+            return caller, (read_body(req, NewEvent), read_key(req))
+
+        caller, (new, key) = self._admit(req, "events", read)
+        return new, self._once(req, caller.user or caller.address, key, f"{new.total_seats} {new.name}")
+
+    def _once(self, req: falcon.Request, caller: str, key: str, content: str) -> Once | None:
+        if not key:
+            return None
+        once = Once.of(caller, req.uri_template or "", key, content, self.remember_ms)
+        req.context.once = once
+        return once
+
+    def _admit(
+        self, req: falcon.Request, rate: str, read: Callable[[Caller], tuple[Caller, Read]]
+    ) -> tuple[Caller, Read]:
+        """Identifies the caller, reads what is asked, and counts it, nonsense too. Raises what `read` raises."""
+        address = self._address(req)
+        try:
+            caller, found = read(self._identify(req, address))
+        except ReservationError:
+            self.limits.hit(rate, address, "")
+            raise
+        self.limits.hit(rate, address, caller.user)
+        return caller, found
+
+    def _address(self, req: falcon.Request) -> str:
+        address: str = self.addresses.of(req)
+        req.context.address = address
+        return address
+
+    def _identify(self, req: falcon.Request, address: str) -> Caller:
+        if self.tokens is None:
+            # It says who is looking, to be shown what is theirs; who acts is in the body.
+            user = _presented(req) if req.method != "POST" else ""
+            hide_user(req, user)
+            return Caller(address, user)
+        authorization = req.get_header("Authorization")
+        if authorization is None:
+            return Caller(address)
+        bearer = self.tokens.bearer(authorization)
+        hide_user(req, bearer.user)
+        return Caller(address, bearer.user, bearer.scopes)
+
+    def _require_token(self, caller: Caller) -> None:
+        if self.tokens is not None and not caller.user:
+            raise TokenMissing
+
+
+def _presented(req: falcon.Request) -> str:
+    """The user a reader says they are (`X-User-UUID`); empty if they do not. Raises InvalidRequest."""
+    given = req.get_header("X-User-UUID")
+    if given is None:
+        return ""
+    try:
+        return parse_uuid(given)
+    except InvalidId as error:
+        raise InvalidRequest([{"field": "X-User-UUID", "message": error.detail}]) from None
