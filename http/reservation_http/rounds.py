@@ -7,6 +7,7 @@ the pool as ever.
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from reservation_http.connection import Connection
 
 #: Most requests in one round: the first waits for the last.
 _MOST = 12
+#: How long the loop keeps at what has arrived before it looks for more, seconds. Somebody may send without end.
+_KEEP_AT_S = 0.02
 #: Bytes of an answer that are collected before they are sent: head and body of most go out at once.
 _SEND_BYTES = 18_000
 
@@ -38,6 +41,7 @@ class RoundDispatcher:
         self._is_slow = is_slow
         self._rounds = Rounds(lambda: self._rounds.start(at_step))
         self._ready: deque[Connection] = deque()
+        self._full: deque[Connection] = deque()
 
     def serve(self, server: Any) -> None:
         """Takes the tasks of a Waitress server from now on, in the thread that runs its loop."""
@@ -54,11 +58,14 @@ class RoundDispatcher:
 
     def add_task(self, connection: Connection) -> None:
         """Takes a connection whose next request has arrived."""
+        # Who does not read gets no further answer meanwhile. Waitress would let a thread of the pool wait for it: a
+        # few such clients, and nobody's events are created any more.
+        if connection.total_outbufs_len >= _SEND_BYTES:
+            self._full.append(connection)
+            return
         request = connection.requests[0]
         # One that Waitress refuses may have no path.
-        slow = request.error is None and self._is_slow(request.path)
-        # Where more waits for a client than it reads, Waitress waits too before it writes the next answer.
-        if slow or connection.total_outbufs_len >= _SEND_BYTES:
+        if request.error is None and self._is_slow(request.path):
             self._pool.add_task(connection)
         else:
             self._ready.append(connection)
@@ -75,13 +82,20 @@ class RoundDispatcher:
     def wait_s(self) -> float:
         """How long the loop may wait for something to arrive before a request has to be gone on with: whole
         milliseconds, which is what it counts in, so that it does not look again and again meanwhile."""
+        if self._ready:
+            return 0
         wait_s = self._rounds.pausing_s
         return math.ceil(max(0.0, wait_s) * 1000) / 1000 if wait_s < math.inf else wait_s
 
     def work(self) -> None:
         """Goes on with what has arrived."""
         self._rounds.wake()
-        while self._ready or self._rounds.tasks:
+        for _ in range(len(self._full)):
+            connection = self._full.popleft()
+            if connection.connected:
+                self.add_task(connection)
+        until = time.monotonic() + _KEEP_AT_S
+        while self._rounds.tasks or (self._ready and time.monotonic() < until):
             for _ in range(min(_MOST, len(self._ready))):
                 self._rounds.start(self._ready.popleft().serve)
             self._rounds.work()

@@ -1,6 +1,7 @@
 """Serves the application on Waitress: hardened, and stopped without dropping a request."""
 
 import errno
+import resource
 import socket
 import sys
 import time
@@ -25,6 +26,10 @@ _MAX_RECEIVED = 65_537
 _MAX_HEADER = 8_192
 #: How long a connection may be idle, seconds.
 _IDLE_S = 10
+#: How long a client may take to read an answer: so many times as long as a request may take to arrive.
+_READ_TIMES = 6
+#: Files that a process may have open beside its connections.
+_OTHER_FILES = 200
 #: How long requests that are under way may take after SIGTERM, seconds.
 DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
@@ -62,12 +67,13 @@ def run(settings: Settings, listener: socket.socket) -> None:
     channels: dict[int, wasyncore.dispatcher] = {}
     services = Services.connect(settings)
     services.start()
+    most = _connections(settings.connection_limit)
     server = create_server(
         create_app(services),
         map=channels,
         sockets=[listener],
         threads=settings.api_threads,
-        connection_limit=settings.connection_limit,
+        connection_limit=most,
         asyncore_use_poll=True,  # select() ends at 1,024 descriptors
         channel_timeout=_IDLE_S,
         cleanup_interval=1,
@@ -90,6 +96,8 @@ def run(settings: Settings, listener: socket.socket) -> None:
     while not stop:
         wasyncore.loop(timeout=min(0.25, rounds.wait_s), map=channels, use_poll=True, count=1)
         rounds.work()
+        if len(channels) > most - max(2, most // 50):
+            _make_room(server, most)
         if time.monotonic() > look_at:  # not after each event: it looks at every connection
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
@@ -97,14 +105,34 @@ def run(settings: Settings, listener: socket.socket) -> None:
     log.info("stopped serving")
 
 
-def _drop_slow(server: Any, timeout_s: float) -> None:
-    """Closes connections whose request has been arriving for too long. Waitress's own timeout starts
-    anew with each byte, so a hundred clients that drip could occupy it for ever."""
-    before = time.time() - timeout_s
-    for channel in server.active_channels.values():
-        request = channel.request
-        if request is not None and request.began < before:
-            channel.will_close = True
+def _drop_slow(server: Any, request_timeout_s: float) -> None:
+    """Closes connections that take too long to send a request or to read an answer."""
+    now = time.time()
+    for connection in list(server.active_channels.values()):
+        if connection.is_slow(now, request_timeout_s, _READ_TIMES * request_timeout_s):
+            connection.handle_close()  # at once: the socket of who does not read never becomes writable
+
+
+def _make_room(server: Any, most: int) -> None:
+    """Closes connections where there are so many that the next could not be accepted: those that have been idle for
+    longest, then those whose request has been arriving for longest, then those that have not read their answer for
+    longest. A client that would have used one again opens another; one that wants in has no other way."""
+    spare = sorted((c for c in server.active_channels.values() if c.spare), key=lambda c: c.spare)
+    for connection in spare[: max(1, most // 20)]:
+        connection.handle_close()
+
+
+def _connections(wanted: int) -> int:
+    """So many connections as this process may have open, at most `wanted`; lets it have them if it can."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - _OTHER_FILES)
+    if possible < wanted:
+        log.warning("fewer connections than CONNECTION_LIMIT: see ulimit -n", limit=wanted, possible=possible)
+    return max(possible, 10)
 
 
 def _drain(
