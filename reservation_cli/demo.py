@@ -3,23 +3,32 @@
 import asyncio
 import random
 import time
+import uuid
+from collections.abc import Callable
+from functools import lru_cache
 
 import httpx
 from rich.console import Console
 
+from reservation.settings import Settings
 from reservation_cli.demo_audit import Audit, Reading, audit, owners_by_seat
 from reservation_cli.demo_buyer import Buyer, Tally
 from reservation_cli.demo_client import Connection, Pool, Unreachable, members, slug
 from reservation_cli.demo_report import Progress, figures, findings
+from reservation_cli.token import issue
+from reservation_http.access import CREATE_EVENTS
 
 #: Exit statuses.
 _PASSED, _FAILED, _NO_SERVICE, _INTERRUPTED = 0, 1, 2, 130
+#: How long the buyers' tokens last, seconds.
+_TOKENS_S = 4 * 3600
 
 
-def run(url: str, seats: int, buyers: int, seed: int | None) -> int:
+def run(settings: Settings, url: str, seats: int, buyers: int, seed: int | None) -> int:
     """Lets buyers compete for the seats of a new event, prints how it went, and audits the outcome.
 
     Arguments:
+        settings: those of the service, as far as they say how it knows who asks.
         url: where the service is.
         seats: seats of the event, 10 to 10,000.
         buyers: buyers, all there at the same time.
@@ -27,11 +36,14 @@ def run(url: str, seats: int, buyers: int, seed: int | None) -> int:
 
     Returns:
         The exit status: 0 if the audit passed, 1 if not, 2 if there is no service to ask.
+
+    Raises SettingsError where the buyers' tokens are somebody else's to sign.
     """
+    identify = _identify(settings)
     console = Console(highlight=False)
     status = _FAILED
     try:
-        status = asyncio.run(_on_sale(console, url.rstrip("/"), seats, buyers, seed))
+        status = asyncio.run(_on_sale(console, identify, url.rstrip("/"), seats, buyers, seed))
     except* Unreachable as errors:
         status = _NO_SERVICE
         console.print(str(errors.exceptions[0]), style="red", soft_wrap=True)
@@ -41,8 +53,24 @@ def run(url: str, seats: int, buyers: int, seed: int | None) -> int:
     return status
 
 
-async def _on_sale(console: Console, url: str, seats: int, buyers: int, seed: int | None) -> int:
-    pool = Pool(url)
+def _identify(settings: Settings) -> Callable[[str], dict[str, str]]:
+    """The headers with which a user asks. Raises SettingsError."""
+    if settings.auth_mode == "none":
+        return lambda user: {"X-User-UUID": user}
+
+    @lru_cache(None)
+    def bear(user: str) -> dict[str, str]:
+        # Everybody may create the event; one of them does.
+        return {"Authorization": f"Bearer {issue(settings, user, [CREATE_EVENTS], _TOKENS_S)}"}
+
+    bear(str(uuid.uuid4()))  # says now if it cannot
+    return bear
+
+
+async def _on_sale(
+    console: Console, identify: Callable[[str], dict[str, str]], url: str, seats: int, buyers: int, seed: int | None
+) -> int:
+    pool = Pool(url, identify)
     try:
         async with pool.turn() as connection:
             await _check(connection, url)
@@ -90,7 +118,9 @@ async def _check(connection: Connection, url: str) -> None:
 
 async def _create(connection: Connection, seats: int) -> str:
     """Creates the event and returns its id."""
-    answer = await connection.send("POST", "/events/create", body={"name": "On-sale demo", "totalSeats": seats})
+    organizer, key = str(uuid.uuid4()), str(uuid.uuid4())
+    new = {"name": "On-sale demo", "totalSeats": seats}
+    answer = await connection.send("POST", "/events/create", organizer, new, key)
     if not answer.is_success:
         raise Unreachable(f"The event could not be created: {answer.status_code} {slug(answer)}")
     return str(members(answer)["id"])

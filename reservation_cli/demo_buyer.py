@@ -121,7 +121,9 @@ class Buyer:
 
     async def _act(self, connection: Connection, what: str, seat_id: str) -> bool:
         """Does what needs no job; returns whether that was done."""
-        answer = await connection.send("POST", f"/seats/{what}", body={"id": seat_id, "UUID": self._user})
+        answer = await connection.send(
+            "POST", f"/seats/{what}", self._user, {"id": seat_id, "UUID": self._user}, str(uuid.uuid4())
+        )
         if not answer.is_success:
             self._tally.refused[what, slug(answer)] += 1
         return answer.is_success

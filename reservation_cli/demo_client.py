@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ class Pool:
 
     Arguments:
         url: where the service is. Raises Unreachable if it is no URL.
+        identify: the headers that say who a user is.
 
     Attributes:
         requests: sent so far, repeated ones included.
@@ -41,7 +43,8 @@ class Pool:
         jobs: every job that was accepted, by id, seat and user: an id that two were given is two jobs.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, identify: Callable[[str], dict[str, str]]) -> None:
+        self.identify = identify
         self.requests = 0
         self.repeated: Counter[str] = Counter()
         self.latencies_ms: defaultdict[str, list[float]] = defaultdict(list)
@@ -97,30 +100,35 @@ class Connection:
         self._pool = pool
         self._client = client
 
-    async def send_once(self, method: str, path: str, user: str = "", body: object = None) -> httpx.Response:
+    async def send_once(
+        self, method: str, path: str, user: str = "", body: object = None, key: str = ""
+    ) -> httpx.Response:
         """Sends a request. Raises httpx.TransportError.
 
         Arguments:
-            user: a UUID to present, so that the answer shows what is this user's.
+            user: who sends it: a UUID.
             body: what to send as JSON.
+            key: the Idempotency-Key.
         """
         self._pool.requests += 1
-        return await self._client.request(method, path, json=body, headers={"X-User-UUID": user} if user else {})
+        headers = {"Idempotency-Key": key} if key else {}
+        if user:
+            headers |= self._pool.identify(user)
+        return await self._client.request(method, path, json=body, headers=headers)
 
-    async def send(self, method: str, path: str, user: str = "", body: object = None) -> httpx.Response:
-        """Sends a request until it is answered with anything but 5xx, or with a 503 that names a job
-        or says that the queue is full once too often. Every request of this API may be repeated: holding
-        one's own held seat, or reserving one's own reserved seat, changes nothing. Raises Unreachable.
+    async def send(self, method: str, path: str, user: str = "", body: object = None, key: str = "") -> httpx.Response:
+        """Sends a request until it is answered with anything but 5xx or 429, or with a 503 that names a job
+        or says that the queue is full once too often. With a key, what is sent again is done once. Raises Unreachable.
         """
         pause_s, why = 0.1, ""
         for _ in range(_ATTEMPTS):
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
             try:
-                answer = await self.send_once(method, path, user, body)
+                answer = await self.send_once(method, path, user, body, key)
             except httpx.TransportError as error:
                 why = type(error).__name__
             else:
-                if answer.status_code < 500 or "jobId" in members(answer):
+                if (answer.status_code < 500 and answer.status_code != 429) or "jobId" in members(answer):
                     return answer
                 why = f"{answer.status_code} {slug(answer)}"
                 pause_s = _retry_after_s(answer, pause_s)
@@ -145,8 +153,9 @@ class Connection:
         Returns:
             Why it was refused, empty if it was not, and whether a job says so.
         """
+        key = str(uuid.uuid4())
         for _ in range(_ATTEMPTS):
-            answer = await self.send("POST", f"/seats/{kind}", body={"id": seat_id, "UUID": user})
+            answer = await self.send("POST", f"/seats/{kind}", user, {"id": seat_id, "UUID": user}, key)
             told = members(answer)
             if answer.status_code != 202 and "jobId" not in told:
                 return slug(answer), False

@@ -2,14 +2,18 @@
 
 import socket
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 import reservation
 from reservation import checks, logs, settings
 from reservation.settings import Settings, SettingsError
+
+log = structlog.get_logger()
 
 
 def _load(**overrides: Any) -> Settings:
@@ -30,6 +34,19 @@ def _require_redis(loaded: Settings) -> None:
         raise click.ClickException("\n".join(refused))
 
 
+def _require_access(loaded: Settings) -> None:
+    """Refuses to serve where it cannot be told who asks, and warns where it could be told afterwards."""
+    from reservation_http.tokens import Tokens
+
+    try:
+        Tokens.of(loaded)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    if loaded.environment == "production" and not loaded.audit_key.get_secret_value():
+        finding = "AUDIT_KEY: is not set, so whoever knows a user's UUID can find it in the change stream"
+        log.warning("check", finding=finding)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(reservation.__version__)
 def cli() -> None:
@@ -47,6 +64,7 @@ def up(port: int | None) -> None:
 
     loaded = _load(port=port)
     logs.configure(loaded, "up")
+    _require_access(loaded)
     try:
         run(loaded)
     except StartError as error:
@@ -63,6 +81,7 @@ def api(processes: int | None, fd: int | None) -> None:
 
     loaded = _load(api_processes=processes)
     logs.configure(loaded, "api")
+    _require_access(loaded)
     _require_redis(loaded)
     if fd is not None:
         server.run(loaded, socket.socket(fileno=fd))
@@ -141,6 +160,20 @@ def spec(directory: Path, check: bool) -> None:
 
 
 @cli.command()
+@click.option("--user", default=None, help="A UUID, or any name [a new UUID].")
+@click.option("--scope", "scopes", multiple=True, help="events:write or seats:read; may be given twice.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=60, show_default=True)
+def token(user: str | None, scopes: tuple[str, ...], minutes: float) -> None:
+    """Print a token that this service accepts, to try it out (AUTH_MODE=jwt with HS256)."""
+    from reservation_cli.token import issue
+
+    try:
+        click.echo(issue(_load(), user or str(uuid.uuid4()), scopes, minutes * 60))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command()
 @click.option("--url", default=None, help="The service [on this machine, at PORT].")
 @click.option("--seats", type=click.IntRange(10, 10_000), default=500, show_default=True)
 @click.option("--buyers", type=click.IntRange(1), default=1000, show_default=True)
@@ -150,4 +183,7 @@ def demo(url: str | None, seats: int, buyers: int, seed: int | None) -> None:
     from reservation_cli.demo import run
 
     loaded = _load()
-    sys.exit(run(url or loaded.api_url, seats, buyers, seed))
+    try:
+        sys.exit(run(loaded, url or loaded.api_url, seats, buyers, seed))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None

@@ -173,6 +173,11 @@ def _tail(log_file: Path | None, start: int = 0) -> str:
 def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
     base = settings.api_url
     parts = ", ".join(f"{len(group)} {role}" for role, group in children.items())
+    who, create = "anybody is who they say (AUTH_MODE=none)", f"curl -s {base}/events/create"
+    if settings.auth_mode == "jwt":
+        who = f"bearer tokens, {settings.jwt_algorithm}, of {settings.jwt_issuer}"
+        create += ' -H "Authorization: Bearer $(reservation token --scope events:write)"'
+    limits = "on" if settings.counts_requests else "off"
     click.echo(
         f"""
 Ready: {parts} on {masked(settings.state_url)}
@@ -181,9 +186,10 @@ Ready: {parts} on {masked(settings.state_url)}
   Try it     {base}/docs
   OpenAPI    {base}/openapi.yaml
   Health     {base}/health/ready
+  Who asks   {who}; rate limits {limits}
   Logs       {settings.log_dir}/server.log, worker.log, sweeper.log
 
-  curl -s {base}/events/create -H 'Content-Type: application/json' -d '{{"name": "Opening night", "totalSeats": 100}}'
+  {create} -H 'Content-Type: application/json' -d '{{"name": "Opening night", "totalSeats": 100}}'
   make demo      (an on-sale: 1,000 buyers for 500 seats)
 
 Ctrl-C stops it.

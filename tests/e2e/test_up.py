@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import redis
 from reservation import embedded
 from reservation.embedded import EmbeddedRedis
 from tests.conftest import wait_for
-from tests.e2e.conftest import Process, Service, free_port, gone
+from tests.e2e.conftest import COMMAND, Process, Service, clean_environment, free_port, gone
+from tests.web import JWT
 
 Make = Callable[..., Service]
 
@@ -257,3 +259,43 @@ def test_a_stopping_worker_gives_its_jobs_back(redis_server: EmbeddedRedis, make
     began = time.monotonic()
     assert all(service.result(q)["result"]["success"] for q in queued)
     assert time.monotonic() - began < 8
+
+
+def test_in_production_tokens_say_who_asks(make_service: Make) -> None:
+    """It does not start without; with them, a sale goes as ever, and no file says who bought."""
+    folder = Path(tempfile.mkdtemp(prefix="reservation-"))
+    refused = Process("up", cwd=folder, ENVIRONMENT="production", PORT=str(free_port()))
+    assert refused.process.wait(20) == 1
+    refused.wait_for_line("AUTH_MODE: is none")
+    refused.stop()
+    folder.rmdir()  # it has made nothing
+
+    environment = {name.upper(): str(value) for name, value in JWT.items()} | {"ENVIRONMENT": "production"}
+    service = make_service(**environment)
+    assert "bearer tokens, HS256" in service.process.output
+    assert "AUDIT_KEY: is not set" in service.process.output
+    user, http = str(uuid4()), service.http
+
+    def token(*arguments: str) -> str:
+        command = [*COMMAND, "token", "--user", user, *arguments]
+        done = subprocess.run(command, env=clean_environment(**environment), capture_output=True, text=True, check=True)
+        return f"Bearer {done.stdout.strip()}"
+
+    new = {"name": "Opening night", "totalSeats": 10}
+    assert http.post("/events/create", json=new).status_code == 401
+    http.headers["Authorization"] = token()
+    assert http.post("/events/create", json=new).status_code == 403
+    made = http.post("/events/create", json=new, headers={"Authorization": token("--scope", "events:write")})
+    seat = {"id": f"{made.json()['id']}-1"}
+    key = {"Idempotency-Key": user, "X-Request-ID": user}
+    held = [http.post("/seats/hold", json=seat, headers=key) for _ in range(2)]
+    assert held[0].json() == held[1].json()
+    assert service.result(held[0])["result"]["seat"]["UUID"] == user
+    assert service.result(http.post("/seats/reserve", json=seat, headers=key))["result"]["success"] is True
+    assert http.get("/health/ready").json()["rateLimits"] == "up"
+    demo = [*COMMAND, "demo", "--url", f"http://127.0.0.1:{service.port}", "--seats", "20", "--buyers", "20"]
+    subprocess.run(demo, env=clean_environment(**environment), capture_output=True, check=True, timeout=60)
+    service.close()
+    logged = [path.read_text() for path in (service.folder / "logs").iterdir()]
+    assert sum(text.count(made.json()["id"]) for text in logged) >= 4
+    assert not [text for text in logged if user in text or user.replace("-", "") in text]
