@@ -4,21 +4,23 @@ ARG PYTHON_VERSION=3.13
 FROM python:${PYTHON_VERSION}-slim-bookworm AS build
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /src
-# Dependencies first, from setup.cfg alone: a change of the sources does not install them again.
-COPY setup.cfg ./
-RUN python -c "import configparser; c = configparser.ConfigParser(); c.read('setup.cfg'); print(c['options']['install_requires'])" > requirements.txt \
-    && python -m pip --python /opt/venv/bin/python install --no-cache-dir -r requirements.txt
+# Dependencies first, each by its hash, from the locks alone: a change of the sources does not install them again.
+COPY requirements/image.txt requirements/build.txt ./
+RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r image.txt \
+    && python -m pip install --no-cache-dir --require-hashes -r build.txt
 COPY . .
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
+RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps /dist/*.whl
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
 RUN groupadd --gid 10001 reservation \
     && useradd --uid 10001 --gid reservation --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin reservation
 COPY --from=build /opt/venv /opt/venv
+# In production it serves nobody until it is set how it knows them; compose makes it a development service.
 ENV PATH=/opt/venv/bin:$PATH \
     HOST=0.0.0.0 \
-    LOG_FORMAT=json
+    LOG_FORMAT=json \
+    ENVIRONMENT=production
 # Empty: sources in the working directory would be imported instead of the installed package.
 WORKDIR /app
 # By number, so that an orchestrator can see that it is not root.

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test faults soak bench bench-full lint spec image clean
+.PHONY: up demo test fuzz faults soak bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -13,6 +13,10 @@ demo: $(VENV)/.up
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# What schemathesis makes of the OpenAPI document, CASES of each operation, four times over.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 
 # Every fault by itself against every promise; and faults at random, for SECONDS, from SEED.
 faults: $(VENV)/.dev
@@ -38,6 +42,16 @@ lint: $(VENV)/.dev
 spec: $(VENV)/.dev
 	$(BIN)/reservation spec
 
+# The versions and hashes of everything that is installed, after a change of setup.cfg; UPGRADE=1 takes the newest.
+lock: $(VENV)/.dev
+	UV=$(BIN)/uv requirements/lock $(if $(UPGRADE),--upgrade)
+
+audit: $(VENV)/.dev
+	$(BIN)/python requirements/audit.py
+
+licences: $(VENV)/.bench
+	$(BIN)/python requirements/licences.py
+
 image:
 	docker build -t seat-reservation .
 
@@ -49,15 +63,18 @@ $(BIN)/python:
 	@echo "installing into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-# Installed anew when the dependencies change.
-$(VENV)/.up: setup.cfg pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+# Installed anew when the locks change: those packages and no others, each by its hash, then the service itself.
+define install
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+endef
 
-$(VENV)/.bench: $(VENV)/.dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev,bench]'
-	@touch $@
+$(VENV)/.up: requirements/up.txt setup.cfg pyproject.toml | $(BIN)/python
+	$(call install,up)
 
-$(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,dev]'
-	@touch $@
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(call install,bench)
+
+$(VENV)/.dev: requirements/dev.txt setup.cfg pyproject.toml | $(BIN)/python
+	$(call install,dev)
