@@ -1,0 +1,88 @@
+"""What is fuzzed besides made-up ids: an event that there is, its seats, and the jobs that were accepted."""
+
+import atexit
+import json
+import os
+import re
+import zlib
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+
+from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN
+from reservation_http import repeats
+
+#: A user, an event of 50 seats, and a file for what was answered.
+_USER, _EVENT, _TALLY = (os.environ.get(name, "") for name in ("FUZZED_USER", "FUZZED_EVENT", "FUZZ_TALLY"))
+_IS_SEAT, _IS_USER, _IS_KEY = (
+    re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN)
+)
+_jobs: deque[str] = deque(maxlen=50)
+_answers: Counter[tuple[str, int]] = Counter()
+
+
+def _choice(value: object, among: int) -> int:
+    """A number for a value, always the same: what Hypothesis tries again has to be what it was."""
+    return zlib.crc32(repr(value).encode()) % among
+
+
+@schemathesis.hook
+def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any) -> Any:
+    """Every other id is one that there is: a path may hold any text, so none that was valid becomes wrong."""
+    if not isinstance(path_parameters, dict) or not _EVENT:
+        return path_parameters
+    known = {"event_id": _EVENT, "seat_id": f"{_EVENT}-{1 + _choice(path_parameters, 50)}"}
+    if _jobs:
+        known["job_id"] = _jobs[_choice(path_parameters, len(_jobs))]
+    return {name: known.get(name, value) if _choice(value, 2) else value for name, value in path_parameters.items()}
+
+
+@schemathesis.hook
+def map_body(context: schemathesis.HookContext, body: Any) -> Any:
+    """Every seat that could be one is mostly one that there is. A float is no integer here, which JSON Schema cannot
+    say: to it, 10.0 is one."""
+    if isinstance(body, dict) and isinstance(seats := body.get("totalSeats"), float) and seats.is_integer():
+        body["totalSeats"] = int(seats)
+    if (
+        isinstance(body, dict)
+        and isinstance(body.get("id"), str)
+        and _IS_SEAT(body["id"])
+        and (way := _choice(body, 4))
+    ):
+        body["id"] = f"{_EVENT}-{1 + _choice(body['id'], 50)}"
+        # Of one user, whose few seats go through all that a seat can. Who is left out is not put in.
+        if way > 1 and ("UUID" not in body or (isinstance(body["UUID"], str) and _IS_USER(body["UUID"]))):
+            body["id"] = f"{_EVENT}-{1 + _choice(body['id'], 6)}"
+            body |= {"UUID": _USER} if "UUID" in body else {}
+    return body
+
+
+@schemathesis.hook
+def after_call(
+    context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
+) -> None:
+    """Remembers jobs, and counts answers."""
+    if response.status_code == 202:
+        _jobs.append(str(response.json()["jobId"]))
+    _answers[f"{case.method} {case.path}", response.status_code] += 1
+
+
+@atexit.register
+def _tell() -> None:
+    """How often each operation answered with each status, for whoever has started this."""
+    if _TALLY:
+        rows = [[operation, status, times] for (operation, status), times in sorted(_answers.items())]
+        Path(_TALLY).write_text(json.dumps(rows))
+
+
+@schemathesis.hook
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    """A key belongs to one body: 422 for another is right, and no finding."""
+    headers: Any = case.headers or {}
+    key = headers.get(repeats.HEADER)
+    scenario = getattr(case.meta.phase.data, "scenario", None) if case.meta else None
+    # What is changed is looked at anew, and what was left out on purpose would be put in again.
+    if isinstance(key, str) and _IS_KEY(key) and getattr(scenario, "name", "") != "MISSING_PARAMETER":
+        headers[repeats.HEADER] = str(zlib.crc32(f"{case.path} {case.body!r}".encode(errors="replace")))
