@@ -21,7 +21,7 @@ from bench.results import Report
 from bench.servers import Client, Service
 from reservation import embedded
 
-_CASES = ("throughput", "latency", "storm", "script")
+_CASES = ("throughput", "safety", "latency", "storm", "script")
 #: Lengths of holds, seconds: so long that none ends while others are made, and so short that as many do.
 _LONG_S, _SHORT_S = "900", "5"
 
@@ -64,6 +64,11 @@ def _measure(report: Report, folder: Path, cases: tuple[str, ...], full: bool, s
         (folder / "a").mkdir()
         stock_settings = throughput.best_stock(folder / "a", say)
         add(throughput.accept_and_work(folder / "a", stock_settings, 5 if full else 3, say))
+    if "safety" in cases:
+        for part in ("h", "h/plain", "h/safe", "i"):
+            (folder / part).mkdir()
+        add(throughput.accept_safely(folder / "h", 11 if full else 7, say))
+        add(throughput.accept_in_a_crowd(folder / "i", 5 if full else 3, say))
     if "latency" in cases:
         with _service(folder / "b") as (_, client, state):
             add(latency.idle(client, 500 if full else 200, say))

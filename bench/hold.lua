@@ -1,12 +1,14 @@
 -- What wrk does with the service. One thread (wrk -t1), any number of connections; arguments after `--`:
 --   1 mode      accept: POST /seats/hold only
+--               safe: the same with a bearer token instead of a UUID, and an Idempotency-Key
 --               follow: and GET its status until the job has ended, as soon as a connection is free
 --               paced:  the same from an open loop: holds are due at a fixed rate, whatever the service does,
 --                       and each is timed from when it was due
 --   2 holds     stop after so many; 0: when the time is up
 --   3 rate      holds a second (paced)
 --   4 seats     of each event
---   5 …         event ids; their seats are held one after another
+--   5 tokens    a file with a token a line, each for so many holds as a user may have (safe)
+--   6 …         event ids; their seats are held one after another
 -- Prints one JSON object.
 local ffi = require("ffi")
 ffi.cdef [[
@@ -24,7 +26,11 @@ end
 -- Time between two looks at a job from the open loop, ms.
 local POLL_MS = 2
 
+-- Holds of one token.
+local HOLDS = 6
+
 local mode, most, interval_ms, seats, events
+local tokens = {}
 local threads = {}
 
 function setup(thread)
@@ -45,7 +51,10 @@ local session = ""
 
 function init(args)
   mode, most, seats = args[1], tonumber(args[2]), tonumber(args[4])
-  events = {unpack(args, 5)}
+  events = {unpack(args, 6)}
+  if mode == "safe" then
+    for token in io.lines(args[5]) do tokens[#tokens + 1] = token end
+  end
   if mode == "paced" then
     interval_ms = 1000 / tonumber(args[3])
     delay = reserve
@@ -56,11 +65,18 @@ end
 local function hold(at)
   if number >= seats * #events then return nil end
   local event = events[math.floor(number / seats) + 1]
-  local body = string.format('{"id":"%s-%d","UUID":"%s-0000-4000-8000-%012x"}', event, number % seats + 1, session, number)
+  local seat = string.format("%s-%d", event, number % seats + 1)
+  local token = tokens[math.floor(number / HOLDS) + 1]
   number = number + 1
   local id = tostring(number)
   sent[id] = at
-  return wrk.format("POST", "/seats/hold", {["Content-Type"] = "application/json", ["X-Request-ID"] = id}, body)
+  local headers = {["Content-Type"] = "application/json", ["X-Request-ID"] = id}
+  local body = string.format('{"id":"%s","UUID":"%s-0000-4000-8000-%012x"}', seat, session, number)
+  if mode == "safe" then
+    body = string.format('{"id":"%s"}', seat)
+    headers["Authorization"], headers["Idempotency-Key"] = "Bearer " .. token, session .. "-" .. id
+  end
+  return wrk.format("POST", "/seats/hold", headers, body)
 end
 
 local function look(job)
@@ -129,7 +145,7 @@ function response(status, headers, body)
   if status == 202 then
     accepted = accepted + 1
     finished = now
-    if mode == "accept" then return finish(accepted) end
+    if mode == "accept" or mode == "safe" then return finish(accepted) end
     local job = string.match(body, '"jobId":"([^"]+)"')
     local id = headers["X-Request-ID"] or headers["X-Request-Id"]
     jobs[job] = sent[id]

@@ -46,21 +46,23 @@ def run(
     holds: int = 0,
     seconds: float = 60,
     rate: float = 0,
+    tokens: Path | None = None,
 ) -> Load:
     """Runs wrk with one thread. Raises LoadError for an answer that is no accepted job or its status.
 
     Arguments:
         url: of the service.
-        mode: `accept`, `follow` or `paced`; see hold.lua.
+        mode: `accept`, `safe`, `follow` or `paced`; see hold.lua.
         events: whose seats are held, one after another.
         seats: of each event.
         holds: stops after so many; 0: when the time is up.
         seconds: longest run.
         rate: holds a second (`paced`).
+        tokens: a file of them (`safe`).
     """
     connections = _OPEN_CONNECTIONS if mode == "paced" else CONNECTIONS
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "5s", "-s", str(_SCRIPT), url]
-    arguments = [mode, str(holds), str(rate), str(seats), *events]
+    arguments = [mode, str(holds), str(rate), str(seats), str(tokens or ""), *events]
     done = subprocess.run([*command, "--", *arguments], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     if found["errors"] or found["refused"] or found["socket_errors"]:

@@ -1,16 +1,24 @@
 """How much: accepting holds, carrying them out, and both with the answer read, each beside its yardstick."""
 
+import json
+import math
 import os
 import re
+import resource
 import signal
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from secrets import token_hex
+from uuid import uuid4
 
+import jwt
 import redis
 
 from bench import load, processes
@@ -23,6 +31,8 @@ from tests.e2e.conftest import below
 
 #: Holds that are queued and carried out in one round.
 _QUEUED = 10_000
+#: Of those, the holds of one user, as hold.lua has it.
+_HOLDS_OF_A_USER = 6
 #: The API process that is held against bare Falcon.
 _THREADS = 16
 #: Worker processes, their threads and their prefetch.
@@ -78,6 +88,99 @@ def accept_and_work(folder: Path, stock_settings: Setting, rounds: int, say: Cal
             "carry out 10,000 queued holds", "holds/s", worked, "higher", 1.4, stock, "stock Dramatiq", f"stock: {name}"
         ),
     ]
+
+
+def accept_safely(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """Accepting holds with all that makes it safe to be reached by strangers (tokens, idempotency keys and rate
+    limits), beside the same without. Nobody carries them out."""
+    plain: list[float] = []
+    safe: list[float] = []
+    key = token_hex(32)
+    on = {
+        "ENVIRONMENT": "production",
+        "AUTH_MODE": "jwt",
+        "JWT_ALGORITHM": "HS256",
+        "JWT_KEY": key,
+        "JWT_AUDIENCE": "seats",
+        "JWT_ISSUER": "bench",
+        "RATE_LIMIT_ADDRESS": "1000000000/minute",  # all come from here
+        "RATE_LIMIT_EVENTS": "1000000000/minute",
+    }
+    with ExitStack() as stack:
+        sides = []
+        for name, settings, figures in (("plain", {}, plain), ("safe", on, safe)):
+            state, queue = stack.enter_context(redis_servers(folder / name))
+            urls = {"REDIS_URL": state.url(), "BROKER_URL": queue.url()}
+            limit = {"API_PROCESSES": "1", "MAX_QUEUED_MESSAGES": "1000000"}
+            service = Service(folder / name, **urls, **limit, **settings)
+            sides.append((service, stack.enter_context(service.api()), figures))
+        for number in range(1, rounds + 1):
+            say(f"accept, strangers let in, round {number} of {rounds}")
+            file = folder / "tokens"
+            users = [_token(key) for _ in range(math.ceil(_QUEUED / _HOLDS_OF_A_USER))]
+            file.write_text("\n".join(users))
+            organiser = {"Authorization": f"Bearer {_token(key)}"}
+            for service, client, figures in sides if number % 2 else sides[::-1]:
+                status, body, _ = client.send(
+                    "POST", "/events/create", {"name": "Benchmark", "totalSeats": _QUEUED}, **organiser
+                )
+                if status != 201:
+                    raise load.LoadError(f"{status} {body.decode()}")
+                mode, event = "safe" if figures is safe else "accept", json.loads(body)["id"]
+                done = load.run(service.url, mode, [event], _QUEUED, holds=_QUEUED, tokens=file)
+                figures.append(done.accepted / done.seconds)
+    note = "tokens (HS256), idempotency keys, rate limits"
+    return [Row("accept a hold from a stranger", "holds/s", safe, "higher", 0.8, plain, "with none of them", note)]
+
+
+def accept_in_a_crowd(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """Accepting holds while 200 clients drip requests, a byte a second each, and 1,700 are idle, beside the same
+    without them. All are one process's."""
+    alone: list[float] = []
+    crowded: list[float] = []
+    with redis_servers(folder) as (state, queue):
+        urls = {"REDIS_URL": state.url(), "BROKER_URL": queue.url()}
+        service = Service(folder, **urls, API_PROCESSES="1", MAX_QUEUED_MESSAGES="1000000", REQUEST_TIMEOUT="600")
+        with service.api() as client:
+            for number in range(1, rounds + 1):
+                say(f"accept, in a crowd, round {number} of {rounds}")
+                for figures in (alone, crowded) if number % 2 else (crowded, alone):
+                    (event,) = client.create_events(1, _QUEUED)
+                    with _crowd(service.port, 200, 1_700) if figures is crowded else nullcontext():
+                        done = load.run(service.url, "accept", [event], _QUEUED, holds=_QUEUED)
+                    figures.append(done.accepted / done.seconds)
+    note = "200 that drip, 1,700 that are idle"
+    return [Row("accept a hold in a crowd", "holds/s", crowded, "higher", None, alone, "alone", note)]
+
+
+@contextmanager
+def _crowd(port: int, dripping: int, idle: int) -> Iterator[None]:
+    """Connections that send a byte a second, and some that send nothing."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, dripping + idle + 500), hard))
+    everybody = [socket.create_connection(("127.0.0.1", port)) for _ in range(dripping + idle)]
+    gone = threading.Event()
+
+    def drip() -> None:
+        while not gone.wait(1):
+            for connection in everybody[:dripping]:
+                connection.send(b"G")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        gone.set()
+        thread.join()
+        for connection in everybody:
+            connection.close()
+
+
+def _token(key: str) -> str:
+    """One of a user whom nobody has seen before."""
+    claims = {"sub": str(uuid4()), "aud": "seats", "iss": "bench", "exp": time.time() + 3600, "scope": "events:write"}
+    return jwt.encode(claims, key, "HS256")
 
 
 def _waiting(queue: EmbeddedRedis) -> int:
