@@ -7,7 +7,6 @@ the server's loop, on which nothing may wait (docs/decisions/0012-rate-limits.md
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import limits
 import redis
@@ -27,38 +26,17 @@ log = structlog.get_logger()
 #: How often it is logged that nobody is limited, seconds.
 _SAY_S = 10.0
 
-#: The script of `limits` for the windows of several requests, as ARGV has them: of each request how many windows,
-#: then the quota and the seconds of each; KEYS are the two of each window. Returns for each request the number of its
-#: first window that is full, from which on nothing is counted any more; 0 if there is none. One call for all that ask
-#: at the same time: calls of their own cost a tenth of what the rest of a hold does.
+#: The script of `limits` for several windows in one call: the number of the first that is full, where nothing is
+#: counted any more; 0 if there is none.
 _ACQUIRE_EACH = """
 local function acquire(KEYS, ARGV)
 {acquire}
 end
-local full, key, arg = {{}}, 1, 1
-while arg <= #ARGV do
-  local windows, first = tonumber(ARGV[arg]), 0
-  arg = arg + 1
-  for window = 1, windows do
-    if first == 0 and not acquire({{KEYS[key], KEYS[key + 1]}}, {{ARGV[arg], ARGV[arg + 1], 1}}) then first = window end
-    key, arg = key + 2, arg + 2
-  end
-  full[#full + 1] = first
+for i = 1, #KEYS / 2 do
+  if not acquire({{KEYS[2 * i - 1], KEYS[2 * i]}}, {{ARGV[2 * i - 1], ARGV[2 * i], 1}}) then return i end
 end
-return full
+return 0
 """
-
-
-class _Hits:
-    """What was sent for several requests in one call of the script."""
-
-    def __init__(self, sent: Sent, requests: int) -> None:
-        self._sent, self._requests = sent, requests
-
-    def replies(self) -> list[Any]:
-        """Waits for them: one for each request. Raises redis.RedisError."""
-        (full,) = self._sent.replies()
-        return [full] * self._requests if isinstance(full, Exception) else list(full)
 
 
 class RateLimits:
@@ -92,10 +70,9 @@ class RateLimits:
         self._windows = {name: self._keys_of(name, item) for name, item in self._items.items()}
         acquire, look = RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode(), self._storage.lua_sliding_window
         self._acquire = client.register_script(_ACQUIRE_EACH.format(acquire=acquire))
-        self._client = client
-        self._pipelining = RoundPipelining(self._send)
-        looking = RoundPipelining(lambda commands: Sent(client, commands, (look,)))
-        self._storage.lua_sliding_window = _InRounds(look, looking)  # type: ignore[assignment]  # called alike
+        scripts = (self._acquire, look)
+        self._pipelining = RoundPipelining(lambda commands: Sent(client, commands, scripts))
+        self._storage.lua_sliding_window = _InRounds(look, self._pipelining)  # type: ignore[assignment]  # called alike
 
     @property
     def counting(self) -> bool:
@@ -132,24 +109,14 @@ class RateLimits:
         return storage.prefixed_key(before), storage.prefixed_key(current)
 
     def _command(self, asked: Sequence[tuple[str, str]]) -> Command:
-        """What the script needs to know of a request: how many windows, their keys, and their bounds."""
+        """What `SlidingWindowCounterRateLimiter.hit` sends for each, which would wait for the reply by itself."""
         names: list[str] = []
         bounds: list[int] = []
         for name, who in asked:
             before, current = self._windows[name]
             names += before % who, current % who
             bounds += self._bounds[name]
-        return (len(asked), *names, *bounds)
-
-    def _send(self, asked: Sequence[Command]) -> _Hits:
-        """Sends what `SlidingWindowCounterRateLimiter.hit` would for each, and wait for by itself."""
-        names: list[Any] = []
-        arguments: list[Any] = []
-        for windows, *rest in asked:
-            bounds_at = 2 * int(windows)
-            names += rest[:bounds_at]
-            arguments += windows, *rest[bounds_at:]
-        return _Hits(Sent(self._client, [script_call(self._acquire, names, arguments)], (self._acquire,)), len(asked))
+        return script_call(self._acquire, names, bounds)
 
     def _refusal(self, name: str, who: str) -> RateLimited:
         item = self._items[name]
