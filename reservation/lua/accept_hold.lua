@@ -2,29 +2,22 @@
 Guarantee: the job is in the ledger with its place in the queue, or nothing was written. Run again
 with the same job id, or for the same request of a client, it answers the same. This is only the early no: `hold`
 decides.
-KEYS  1 to 9 as in _job, then 10 the request's record string, if it may be sent again
-ARGV  1 to 7 as in _seat, then 8 fingerprint, 9 how long the record is kept, ms; 10 ms that jobs wait for a worker;
+KEYS  1 to 10 as in _accept
+ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       11 deadline, ms from now; 12 most seats a user may hold; 13 most open jobs
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}; {LIMIT_REACHED, now ms, held}; {code, now ms}
       with EVENT_UNKNOWN, SEAT_UNKNOWN, SEAT_HELD, SEAT_RESERVED, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than
       the code if it is what was answered before ]]
 -- @include clock
--- @include job
--- @include once
+-- @include accept
 local deadline_ms, limit, max_open = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 
-return once(KEYS[10], ARGV[8], ARGV[9], function()
-  local event = redis.call('HMGET', event_key, 'id', 'pace')
-  if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
-  if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
-  if too_late() then return {CODE.TOO_LATE, now} end
-  local seat = load_seat(seat_key)
-  if not seat then return {CODE.SEAT_UNKNOWN, now} end
+return accept(function(seat, pace)
   if seat.status == 'Reserved' then return {CODE.SEAT_RESERVED, now} end
   if seat.live and seat.user ~= user then return {CODE.SEAT_HELD, now} end
   local held = live_holds()
   if not seat.live and held >= limit then return {CODE.LIMIT_REACHED, now, held} end
   if redis.call('ZCARD', jobs_key) >= max_open then return {CODE.QUEUE_FULL, now} end
   open_job('HOLD_SEAT', now + deadline_ms)
-  return accepted(job_id, event[2])
+  return accepted(job_id, pace)
 end)
