@@ -2,30 +2,35 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from importlib.resources import files
+from typing import Any, cast
 
 import dramatiq
 import orjson
 import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.common import dq_name
+from dramatiq.common import dq_name, q_name
 from dramatiq.errors import DecodeError
 from dramatiq.middleware import Middleware
 
 from actors.consumer import BLOCK_S, WakingConsumer
-from reservation.clients import SOCKET_TIMEOUT_S, Command, Sent, connect, script_call, send
+from reservation.clients import SOCKET_TIMEOUT_S, Command, Script, script_call
+from reservation.connections import connect
 from reservation.guard import ServerClock
 from reservation.rounds import RoundPipelining
+from reservation.servers import Servers
 
 #: A worker that was not heard of for so long is dead, ms: its messages go to the others. Every
 #: command of a worker says that it lives; an idle one sends one a second.
 HEARTBEAT_TIMEOUT_MS = 5_000
-#: How many commands in a million look for dead workers: each, so that a crash is made good in
-#: seconds. It is a range query on a small sorted set.
-MAINTENANCE_CHANCE = 1_000_000
+#: How often a worker looks for dead ones, seconds. Dramatiq's script does so with what it is called for anyway, but
+#: looks through all keys of the database for what they had in hand (docs/decisions/0018-cluster.md).
+_LOOK_S = 1.0
+#: Most messages that Dramatiq's script takes at a time: Lua's stack has room for 8,000 values.
+_MOST_FETCHED = 4_000
 #: Most tokens in a wake list. More would wake workers that are awake.
 WAKE_TOKENS = 64
 #: How long the difference to the server's clock is relied on, seconds.
@@ -54,8 +59,10 @@ dramatiq.set_encoder(_Encoder())
 class ReservationBroker(RedisBroker):
     """Dramatiq's Redis broker, so that its messages, queues and tools stay what they are.
 
+    A queue's keys share a hash tag, so that in a cluster a queue is in one slot, and several queues on several nodes.
+
     Arguments:
-        url: the queue's database; not the state's, because maintenance looks through all its keys.
+        url: the queue's servers.
         middleware: as for any broker.
         connections: most connections at once.
         prefetch: most messages a worker process has in hand.
@@ -71,17 +78,23 @@ class ReservationBroker(RedisBroker):
         prefetch: int,
         timeout_s: float = SOCKET_TIMEOUT_S,
     ) -> None:
-        # Dramatiq's own client for a URL would not retry at all.
+        servers = connect(url, connections=connections, decode=False, timeout_s=timeout_s)
         super().__init__(
-            client=connect(url, connections=connections, decode=False, timeout_s=timeout_s),
+            # All that is asked of it is to register scripts. Dramatiq's own for a URL would not retry at all.
+            client=servers,
             middleware=middleware,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-            maintenance_chance=MAINTENANCE_CHANCE,
+            maintenance_chance=0,
         )
-        self._url = url
+        self.servers = servers
+        self._find_dead, self._take_over = (
+            servers.register_script(files("actors.lua").joinpath(f"{name}.lua").read_text(encoding="utf-8"))
+            for name in ("find_dead", "take_over")
+        )
         self._prefetch = prefetch
-        self._pipelining = RoundPipelining(lambda commands: Sent(self.client, commands, self.scripts.values()))
+        self._pipelining = RoundPipelining(servers.begin)
         self._done: dict[str, deque[str]] = {}
+        self._looked: dict[str, float] = {}
         self._clock = ServerClock(self._ask_time)
         self._read_again = 0.0
 
@@ -96,34 +109,50 @@ class ReservationBroker(RedisBroker):
         sent: Message[Any] = super().enqueue(message.copy(options={"sent_at": self.now_ms()}), delay=delay)
         return sent
 
-    def waiting_client(self) -> redis.Redis:
-        """A client for one thread that blocks."""
-        return connect(self._url, connections=1, decode=False, block_s=BLOCK_S)
+    def waiting_servers(self) -> Servers:
+        """The queue's servers, for one thread that blocks."""
+        return self.servers.beside(block_s=BLOCK_S)
+
+    def key(self, queue_name: str, suffix: str = "") -> str:
+        """A queue's key, as Dramatiq's script calls it in the queue's namespace."""
+        return f"{self.space(queue_name)}:{queue_name}{suffix}"
+
+    def space(self, queue_name: str) -> str:
+        """The namespace of a queue and its delayed messages."""
+        return f"{{{self.namespace}:{q_name(queue_name)}}}"
 
     def wake_key(self, queue_name: str) -> str:
-        return f"{self.namespace}:{queue_name}.wake"
+        return self.key(queue_name, ".wake")
 
     def do_enqueue(self, queue_name: str, *args: Any) -> None:
         self._run([self._command("enqueue", queue_name, *args), *self._wake(queue_name)])
 
-    def enqueue_all(self, queue_name: str, messages: Sequence[Message[Any]]) -> None:
-        """Enqueues new messages of one queue in one go. Raises redis.RedisError; some may have been sent then.
+    def enqueue_all(self, messages: Sequence[Message[Any]]) -> dict[str, redis.RedisError]:
+        """Enqueues new messages in one go. Returns the queues that have not, or not surely, taken theirs, and why.
+        Raises redis.RedisError if nothing was sent.
 
-        What Dramatiq's script does for each, in four commands for all; no middleware of ours has anything to
-        do before or after.
+        What Dramatiq's script does for each, in four commands for all of a queue; no middleware of ours has
+        anything to do before or after.
         """
-        key, sent_at = f"{self.namespace}:{queue_name}", self.now_ms()
-        data: list[str | bytes] = []
+        sent_at = self.now_ms()
+        data: dict[str, list[str | bytes]] = {}
         for message in messages:
             message.options.update(redis_message_id=message.message_id, sent_at=sent_at)
-            data += (message.message_id, message.encode())
-        self._run([("HSET", f"{key}.msgs", *data), ("RPUSH", key, *data[::2]), *self._wake(queue_name)])
+            data.setdefault(message.queue_name, []).extend((message.message_id, message.encode()))
+        commands: list[tuple[str, Command]] = []
+        for queue_name, pairs in data.items():
+            commands.append((queue_name, ("HSET", self.key(queue_name, ".msgs"), *pairs)))
+            commands.append((queue_name, ("RPUSH", self.key(queue_name), *pairs[::2])))
+            commands += [(queue_name, command) for command in self._wake(queue_name)]
+        replies = self._pipelining.execute_all([command for _, command in commands])
+        failed = zip(commands, replies, strict=True)
+        return {queue_name: reply for (queue_name, _), reply in failed if isinstance(reply, redis.RedisError)}
 
     def do_requeue(self, queue_name: str, *ids: str) -> None:
         self._run([self._command("requeue", queue_name, *ids), *self._wake(queue_name)])
 
     def take(
-        self, queue_name: str, room: int, done: Sequence[str], waiter: redis.Redis | None = None, block_s: float = 0
+        self, queue_name: str, room: int, done: Sequence[str], waiter: Servers | None = None, block_s: float = 0
     ) -> list[bytes]:
         """Messages to be worked on; acknowledges others on the way. Raises redis.RedisError.
 
@@ -135,8 +164,8 @@ class ReservationBroker(RedisBroker):
         """
         commands: list[Command] = []
         if done:  # what Dramatiq's script does for each, in two commands for all
-            acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
-            commands += [("SREM", acks, *done), ("HDEL", f"{self.namespace}:{queue_name}.msgs", *done)]
+            acks = self._acks(queue_name, self.broker_id)
+            commands += [("SREM", acks, *done), ("HDEL", self.key(queue_name, ".msgs"), *done)]
         if waiter is not None:
             # In one go with the fetch, which the server carries out as soon as there is a token.
             commands.append(("BLPOP", self.wake_key(queue_name), block_s))
@@ -146,6 +175,7 @@ class ReservationBroker(RedisBroker):
         fetched = self._run(commands, waiter)[-1] if commands else []
         if not room:
             return []
+        self._look_for_dead(queue_name)
         if len(fetched) == room:  # there may be more, for others
             with suppress(redis.RedisError):  # they look for themselves after a while; these are in hand
                 self._run(self._wake(queue_name))
@@ -156,12 +186,35 @@ class ReservationBroker(RedisBroker):
         key = self.wake_key(queue_name)
         return [("LPUSH", key, 1), ("LTRIM", key, 0, WAKE_TOKENS - 1)]
 
-    def _run(self, commands: list[Command], client: redis.Redis | None = None) -> list[Any]:
+    def _look_for_dead(self, queue_name: str) -> None:
+        """Gives back what dead workers had in hand, now and then."""
+        queue_name = q_name(queue_name)
+        now = time.monotonic()
+        if now < self._looked.get(queue_name, 0.0):
+            return
+        self._looked[queue_name] = now + _LOOK_S
+        names = [self._heartbeats(queue_name), self.key(queue_name, ".XQ"), self.key(queue_name, ".XQ.msgs")]
+        before = self.now_ms() - self.heartbeat_timeout
+        with suppress(redis.RedisError):  # next time, or by another worker; what was fetched is in hand
+            old = self.now_ms() - self.dead_message_ttl
+            (dead,) = self._run([script_call(self._find_dead, names, [before, old])])
+            for worker_id in (each.decode() for each in dead):
+                names = [self._heartbeats(queue_name)]
+                for name in (queue_name, dq_name(queue_name)):
+                    names += [self.key(name), self.key(name, ".msgs"), self._acks(name, worker_id)]
+                (given,) = self._run([script_call(self._take_over, names, [worker_id, before])])
+                if given:
+                    self._run(self._wake(queue_name))
+
+    def _heartbeats(self, queue_name: str) -> str:
+        return f"{self.space(queue_name)}:__heartbeats__"
+
+    def _acks(self, queue_name: str, worker_id: str) -> str:
+        return f"{self.space(queue_name)}:__acks__.{worker_id}.{queue_name}"
+
+    def _run(self, commands: Sequence[Command], servers: Servers | None = None) -> list[Any]:
         """Sends commands in one go. Raises redis.RedisError if there is no reply, or one of them is an error."""
-        if client is None:
-            replies = self._pipelining.execute_all(commands)
-        else:
-            replies = send(client, commands, self.scripts.values())
+        replies = self._pipelining.execute_all(commands) if servers is None else servers.send(commands)
         for reply in replies:
             if isinstance(reply, redis.RedisError):
                 raise reply
@@ -174,8 +227,8 @@ class ReservationBroker(RedisBroker):
         """A call of Dramatiq's script, as RedisBroker makes it but for the clock: with each host's own, a host
         whose clock is behind would look dead to the others."""
         return script_call(
-            self.scripts["dispatch"],
-            [self.namespace],
+            cast(Script, self.scripts["dispatch"]),
+            self._names(queue_name),
             [
                 command,
                 self.now_ms(),
@@ -183,11 +236,20 @@ class ReservationBroker(RedisBroker):
                 self.broker_id,
                 self.heartbeat_timeout,
                 self.dead_message_ttl,
-                self._should_do_maintenance(command),
-                self._max_unpack_size(),
+                0,
+                _MOST_FETCHED,
                 *args,
             ],
         )
+
+    def _names(self, queue_name: str) -> list[str]:
+        """The namespace, by which Dramatiq's script makes up its keys; and those, so that a cluster can tell whether
+        all of them are there."""
+        queue, delayed = q_name(queue_name), dq_name(q_name(queue_name))
+        names = [self.space(queue_name), self._heartbeats(queue_name)]
+        for name in (queue, delayed):
+            names += [self.key(name), self.key(name, ".msgs"), self._acks(name, self.broker_id)]
+        return [*names, self.key(queue, ".XQ"), self.key(queue, ".XQ.msgs")]
 
     def now_ms(self) -> int:
         """The server's clock, epoch ms, asked for every half minute. Raises redis.RedisError."""
@@ -197,16 +259,19 @@ class ReservationBroker(RedisBroker):
         return self._clock.in_ms(0)
 
     def _ask_time(self) -> float:
-        seconds, micros = self.client.time()
-        return float(seconds * 1e3 + micros / 1e3)
+        seconds, micros = map(int, self.servers.probe(("TIME",)))
+        return seconds * 1e3 + micros / 1e3
 
-    def depth(self, queue_name: str, client: redis.Redis | None = None) -> int:
-        """Messages waiting in a queue, those to be sent later included. Raises redis.RedisError.
+    def depth(self, queue_names: Iterable[str], servers: Servers | None = None) -> int:
+        """Messages waiting in queues, those to be sent later included; of those that answer. Raises redis.RedisError
+        if none does.
 
         Arguments:
-            client: what to ask with, if not the broker's own.
+            servers: what to ask with, if not the broker's own.
         """
-        with (client or self.client).pipeline(transaction=False) as pipe:
-            for name in (queue_name, dq_name(queue_name)):
-                pipe.llen(f"{self.namespace}:{name}")
-            return sum(pipe.execute())
+        names = [self.key(name) for queue_name in queue_names for name in (queue_name, dq_name(queue_name))]
+        replies = (servers or self.servers).send([("LLEN", name) for name in names])
+        found = [reply for reply in replies if not isinstance(reply, redis.RedisError)]
+        if not found:
+            raise replies[0]
+        return sum(found)

@@ -74,7 +74,7 @@ class WakingConsumer(Consumer):
         self._slot_free = threading.Event()
         self._not_before = 0.0
         # Of its own: a blocked connection is of no use to anybody else.
-        self._waiter = broker.waiting_client()
+        self._waiter = broker.waiting_servers()
 
     def __next__(self) -> MessageProxy | None:
         if not self._fetched:

@@ -14,8 +14,8 @@ from reservation.store import Store
 
 log = structlog.get_logger()
 
-#: The queue of all three. Within a worker process, jobs go before expiries: whether a hold is over
-#: does not depend on anybody having freed the seat.
+#: The queue of all three, or what the names of several begin with. Within a worker process, jobs go before expiries:
+#: whether a hold is over does not depend on anybody having freed the seat.
 QUEUE = "seat_operations"
 _JOB_PRIORITY, _EXPIRY_PRIORITY = 0, 10
 
@@ -28,7 +28,7 @@ class Actors(NamedTuple):
     release_expired: Actor[[str], None]
 
 
-def declare(broker: Broker, store: Store) -> Actors:
+def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
     """Declares the actors on a broker.
 
     An actor runs its job's script and nothing more: the script decides, writes the verdict, and does
@@ -48,17 +48,17 @@ def declare(broker: Broker, store: Store) -> Actors:
         log.info("job ended", code=verdict.code.slug, seat=seat_id, waited_ms=verdict.waited_ms)
         return verdict.code.slug
 
-    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
+    @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def hold_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown."""
         return run(store.seats.hold, job_id, seat_id, user, request_id)
 
-    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_JOB_PRIORITY, store_results=True)
+    @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown."""
         return run(store.seats.reserve, job_id, seat_id, user, request_id)
 
-    @dramatiq.actor(broker=broker, queue_name=QUEUE, priority=_EXPIRY_PRIORITY)
+    @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_EXPIRY_PRIORITY)
     def release_expired(event_id: str) -> None:
         """Frees the event's seats whose hold is over."""
         freed = store.seats.release_claimed(event_id)

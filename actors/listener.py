@@ -7,10 +7,10 @@ being heard. Several listeners may run; of their messages for one event one is o
 import math
 import threading
 import time
+from queue import Empty, SimpleQueue
 
 import redis
 import structlog
-from redis.client import PubSub
 
 from actors.queue import Queue
 from reservation import keys
@@ -27,6 +27,8 @@ _GATHER_S = 0.005
 #: How long after messages were sent the next are, at the earliest, seconds. Where holds end all the time, each
 #: message frees more of them: every one costs the state's server three syncs of its disk, however few it frees.
 _PAUSE_S = 0.05
+#: How often it is looked which servers there are, seconds.
+_LOOK_S = 1.0
 #: How long to wait before connecting again, seconds.
 _RECONNECT_S = 1.0
 
@@ -52,21 +54,25 @@ class Listener(threading.Thread):
             try:
                 self._listen()
             except (redis.RedisError, StateUnavailable) as error:
-                log.warning("listener lost its connection", error=str(error.__cause__ or error))
+                log.warning("listener broke off", error=str(error.__cause__ or error))
                 self._stopping.wait(_RECONNECT_S)
             except Exception:  # whatever somebody's key is called, it must not end the listening
                 log.exception("listener failed")
                 self._stopping.wait(_RECONNECT_S)
 
     def _listen(self) -> None:
-        database = self._store.client.get_connection_kwargs().get("db", 0)
+        said: SimpleQueue[str] = SimpleQueue()
+        ears: dict[tuple[object, object], _Ear] = {}
+        look_at = -math.inf
         heard: set[str] = set()
         due = -math.inf  # when messages may next be sent
-        with self._store.client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            pubsub.psubscribe(keys.LOCK_PATTERN.format(db=database))
+        try:
             while not self._stopping.is_set():
-                wait = min(due - time.monotonic(), _WAIT_S) if heard else _WAIT_S
-                event_id = _expired(pubsub, max(0.0, wait))
+                if (now := time.monotonic()) >= look_at:
+                    look_at = now + _LOOK_S
+                    self._attend(ears, said)
+                wait_s = min(due - time.monotonic(), _WAIT_S) if heard else _WAIT_S
+                event_id = _next(said, max(0.0, wait_s))
                 now = time.monotonic()
                 if event_id is not None:
                     if not heard:
@@ -75,6 +81,20 @@ class Listener(threading.Thread):
                 if heard and now >= due:
                     heard = self._release(heard)
                     due = now + _PAUSE_S
+        finally:
+            for ear in ears.values():
+                ear.done.set()
+            for ear in ears.values():
+                ear.join()
+
+    def _attend(self, ears: "dict[tuple[object, object], _Ear]", said: "SimpleQueue[str]") -> None:
+        """Sees to it that each server that has seats is heard, and no other."""
+        found = {_place(server): server for server in self._store.servers.primaries()}
+        for place in ears.keys() - found.keys():
+            ears.pop(place).done.set()
+        for place in found.keys() - ears.keys():
+            ears[place] = _Ear(found[place], said)
+            ears[place].start()
 
     def _release(self, event_ids: set[str]) -> set[str]:
         """Sends the events' messages. Returns those that have one on its way: a hold that ends while that is
@@ -85,10 +105,52 @@ class Listener(threading.Thread):
         return event_ids.difference(claimed)
 
 
-def _expired(pubsub: PubSub, wait_s: float) -> str | None:
-    """The event of a hold that has expired; None if none does for a while, or it was something else."""
-    message = pubsub.get_message(timeout=wait_s)
-    if message is None or message["data"] != "expired":
+class _Ear(threading.Thread):
+    """Hears one server: what it announces, it announces to those who are connected to it.
+
+    Attributes:
+        done: set when it shall end.
+    """
+
+    def __init__(self, server: redis.Redis, said: "SimpleQueue[str]") -> None:
+        super().__init__(name="ear", daemon=True)
+        self._server, self._said = server, said
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        """Listens, connecting again whenever the connection is lost."""
+        while not self.done.is_set():
+            try:
+                self._listen()
+            except redis.RedisError as error:
+                log.warning("listener lost its connection", error=str(error))
+                self.done.wait(_RECONNECT_S)
+            except Exception:
+                log.exception("listener failed")
+                self.done.wait(_RECONNECT_S)
+
+    def _listen(self) -> None:
+        database = self._server.get_connection_kwargs().get("db", 0)
+        with self._server.pubsub(ignore_subscribe_messages=True) as pubsub:
+            pubsub.psubscribe(keys.LOCK_PATTERN.format(db=database))
+            while not self.done.is_set():
+                message = pubsub.get_message(timeout=_WAIT_S)
+                if message is None or message["data"] != "expired":
+                    continue
+                seat = keys.seat_of_lock(message["channel"])
+                if seat is not None:
+                    self._said.put(seat.event)
+
+
+def _place(server: redis.Redis) -> tuple[object, object]:
+    """Where a server is; of one that stands alone it does not matter."""
+    where = server.get_connection_kwargs()
+    return where.get("host"), where.get("port")
+
+
+def _next(said: "SimpleQueue[str]", wait_s: float) -> str | None:
+    """The event of a hold that has expired; None if none does for a while."""
+    try:
+        return said.get(timeout=wait_s) if wait_s else said.get_nowait()
+    except Empty:
         return None
-    seat = keys.seat_of_lock(message["channel"])
-    return None if seat is None else seat.event

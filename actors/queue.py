@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import redis
 import structlog
@@ -17,16 +18,22 @@ from actors.jobs import QUEUE, Actors, declare
 from actors.middleware import Heartbeat, LogContext
 from actors.results import LedgerBackend
 from actors.rounds import JOBS_ON_THEIR_WAY
-from reservation.clients import SOCKET_TIMEOUT_S, connect, is_transient
+from reservation.clients import SOCKET_TIMEOUT_S, Command, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
 from reservation.ids import JobId, new_message_id
 from reservation.jobs import Task
 from reservation.rounds import step
+from reservation.servers import Servers
 from reservation.settings import Settings
 from reservation.store import Store
 
 log = structlog.get_logger()
+
+
+def shard_names(count: int) -> list[str]:
+    """The queues among which events are shared out."""
+    return [QUEUE] if count == 1 else [f"{QUEUE}-{number}" for number in range(count)]
 
 
 def _is_infrastructure(_: int, error: BaseException) -> bool:
@@ -37,21 +44,21 @@ class Backlog:
     """How many messages wait, as it was when last counted.
 
     Arguments:
-        broker: whose queue is counted.
-        client: to count with.
+        broker: whose queues are counted.
+        servers: to count with.
         limit: most messages that may wait.
     """
 
-    def __init__(self, broker: ReservationBroker, client: redis.Redis, limit: int) -> None:
+    def __init__(self, broker: ReservationBroker, servers: Servers, limit: int) -> None:
         self._broker = broker
-        self._client = client
+        self._servers = servers
         self._limit = limit
         self._messages = 0
 
     def count(self) -> None:
         """Counts them. Raises redis.RedisError."""
         self._messages = 0  # of a queue that does not answer: it keeps no job from being accepted
-        self._messages = self._broker.depth(QUEUE, self._client)
+        self._messages = self._broker.depth(self._broker.queues, self._servers)
 
     def check(self) -> None:
         """Raises QueueFull if as many wait as may."""
@@ -66,6 +73,7 @@ class Queue:
 
     broker: ReservationBroker
     actors: Actors
+    shards: Sequence[str]
     guard: Guard
     backlog: Backlog
     _posted: deque[tuple[JobId, Task]] = field(default_factory=deque, init=False)
@@ -101,9 +109,11 @@ class Queue:
             prefetch=2 * JOBS_ON_THEIR_WAY * settings.worker_threads,
             timeout_s=timeout_s,
         )
-        probe = connect(settings.queue_url, connections=1, decode=False, timeout_s=PROBE_TIMEOUT_S)
-        backlog = Backlog(broker, probe, settings.max_queued_messages)
-        return cls(broker, declare(broker, store), Guard("broker", backlog.count), backlog)
+        backlog = Backlog(broker, broker.servers.beside(timeout_s=PROBE_TIMEOUT_S), settings.max_queued_messages)
+        shards = shard_names(settings.queue_shards)
+        for name in shards:
+            broker.declare_queue(name)
+        return cls(broker, declare(broker, store, shards[0]), shards, Guard("broker", backlog.count), backlog)
 
     def post_job(self, job_id: JobId, task: Task) -> None:
         """Sends a job's message; in a round, with those of the other requests that have come as far."""
@@ -126,7 +136,12 @@ class Queue:
 
     def send_releases(self, event_ids: Sequence[str]) -> bool:
         """Sends the messages that free events' due holds in one go. Returns False as `send_jobs` does."""
-        return self._send([self.actors.release_expired.message(event_id) for event_id in event_ids])
+        release = self.actors.release_expired
+        return self._send([release.message(event_id).copy(queue_name=self._shard(event_id)) for event_id in event_ids])
+
+    def _shard(self, event_id: str) -> str:
+        """The queue of an event: the same for whoever has as many."""
+        return self.shards[crc32(event_id.encode()) % len(self.shards)]
 
     def _message(self, job_id: JobId, task: Task) -> Message[Any]:
         actor = self.actors.hold_seat if task.type == "HOLD_SEAT" else self.actors.reserve_seat
@@ -134,34 +149,47 @@ class Queue:
         # script compares.
         arguments = {"seat_id": str(task.seat_id), "user": task.user, "request_id": task.request_id}
         # As `actor.message` makes it, but for the id: a UUID of the system's costs as much as all else here.
-        return Message(actor.queue_name, actor.actor_name, (str(job_id),), arguments, {}, new_message_id())
+        shard = self._shard(job_id.event)
+        return Message(shard, actor.actor_name, (str(job_id),), arguments, {}, new_message_id())
 
     def _send(self, messages: list[Message[Any]]) -> bool:
         if not messages:
             return True
         if not self.guard.closed:
             return False
-        try:
-            self.broker.enqueue_all(QUEUE, messages)
-        except redis.RedisError as error:
-            # Whatever it is: the jobs were accepted, and to say anything else would be untrue.
-            tell = log.warning if is_transient(error) else log.exception
-            tell("queue unreachable", messages=len(messages), error=str(error))
-            return False
-        return True
+        error: redis.RedisError | None = None
+        for _ in self.shards:  # another will do: every worker looks at all of them
+            try:
+                failed = self.broker.enqueue_all(messages)
+            except redis.RedisError as nothing_sent:
+                error = nothing_sent
+                break
+            messages = [
+                message.copy(queue_name=self._after(message.queue_name))
+                for message in messages
+                if message.queue_name in failed
+            ]
+            if not messages:
+                return True
+            error = next(iter(failed.values()))
+        # Whatever it is: the jobs were accepted, and to say anything else would be untrue.
+        tell = log.error if error is not None and not is_transient(error) else log.warning
+        tell("queue unreachable", messages=len(messages), error=str(error))
+        return False
+
+    def _after(self, shard: str) -> str:
+        return self.shards[(self.shards.index(shard) + 1) % len(self.shards)]
 
     def reachable(self) -> bool:
         """Whether the queue's database takes messages: one that is full or read-only still answers."""
         if not self.guard.closed:
             return False
-        try:
-            return bool(self.broker.client.set(f"{self.broker.namespace}:__probe__", 1, px=1_000))
-        except redis.RedisError:
-            return False
+        probes: list[Command] = [("SET", self.broker.key(name, ".probe"), 1, "PX", 1_000) for name in self.shards]
+        return not any(isinstance(reply, redis.RedisError) for reply in self.broker.servers.send(probes))
 
     def depth(self) -> int:
         """Messages that wait. Raises redis.RedisError."""
-        return self.broker.depth(QUEUE)
+        return self.broker.depth(self.shards)
 
     def waiting(self) -> int | None:
         """Messages that wait; None if the queue cannot be reached."""

@@ -3,6 +3,8 @@
 Everything else is Dramatiq's: consumers, middleware, retries, and what becomes of a message.
 """
 
+import math
+import time
 from functools import partial
 from queue import Empty
 
@@ -51,18 +53,27 @@ class _RoundThread(WorkerThread):
         """Works until told to stop, and then ends what has begun."""
         self.running = True
         self.broker.emit_after("worker_thread_boot", self)
-        while self.running or self._rounds.tasks:
+        while self.running or self._rounds.tasks or self._pauses:
             if self.running:
                 self._begin()
+            elif not self._rounds.tasks:
+                time.sleep(max(0.0, self._rounds.pausing_s))
             self._rounds.work()
+            self._rounds.wake()
         self.broker.emit_before("worker_thread_shutdown", self)
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether a job waits for a time rather than for a reply."""
+        return self._rounds.pausing_s < math.inf
 
     def _begin(self) -> None:
         """Begins jobs that wait; if none is on its way, waits for one."""
         try:
             for _ in range(min(JOBS_AT_ONCE, JOBS_ON_THEIR_WAY - self._rounds.tasks)):
                 idle = not self._rounds.tasks
-                item = self.work_queue.get(timeout=self.timeout) if idle else self.work_queue.get_nowait()
+                wait_s = max(0.0, min(self.timeout, self._rounds.pausing_s))
+                item = self.work_queue.get(timeout=wait_s) if idle else self.work_queue.get_nowait()
                 self._rounds.start(partial(self.process_message, item.message))
         except Empty:
             pass

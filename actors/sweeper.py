@@ -7,6 +7,8 @@ the index missed. Several sweepers may run: what must not happen twice is claime
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -16,7 +18,7 @@ from actors.queue import Queue
 from actors.watchdog import Watchdog
 from reservation import checks, keys, lifeline, signals
 from reservation.codes import Code
-from reservation.errors import ReservationError
+from reservation.errors import ReservationError, StateUnavailable
 from reservation.events import EventLoad
 from reservation.fleet import HEARTBEAT_S, Load
 from reservation.jobs import OpenJob
@@ -24,6 +26,7 @@ from reservation.settings import Settings
 from reservation.store import Store
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 #: Active events that are looked at in one go.
 _EVENTS_PER_LOOK = 100
@@ -65,27 +68,50 @@ class Sweeper:
         self._store = store
         self._queue = queue
         self._walked = 0
+        self._fleet = Load(workers=1, sweepers=1, lag_ms=0)  # until it is known
+        self._active: list[str] = []
+        # Busy events that the walk has found: what it tells the index may be lost with a node.
+        self._found: set[str] = set()
+        self._passed_over: str | None = None
         self._sending = True
 
     def sweep(self) -> None:
-        """One pass. Raises StateUnavailable."""
-        fleet = self._store.fleet.load()
+        """One pass. Passes over what is on a node of a cluster that is gone. Raises StateUnavailable."""
+        fleet = self._fleet = self._of_the_rest(self._store.fleet.load, self._fleet)
         # Once one message could not be sent, each further one would wait for the same time-out.
         waiting = self._queue.waiting()
         self._sending = waiting is not None
         budget = max(_RESENDS_UP_TO - (waiting or 0), _RESENDS_AT_LEAST)
-        active = self._store.events.active()
+        self._active = self._of_the_rest(self._store.events.active, self._active)
+        active = [*self._active, *self._found.difference(self._active)]
         for first in range(0, len(active), _EVENTS_PER_LOOK):
-            loads = self._store.events.load_each(active[first : first + _EVENTS_PER_LOOK])
-            self._store.events.drop_idle([event_id for event_id, load in loads.items() if load.idle])
+            looked_at = active[first : first + _EVENTS_PER_LOOK]
+            loads: dict[str, EventLoad] = self._of_the_rest(partial(self._store.events.load_each, looked_at), {})
+            idle = [event_id for event_id, load in loads.items() if load.idle]
+            self._found.difference_update(idle)
+            self._of_the_rest(partial(self._store.events.drop_idle, idle), None)
             for event_id, load in loads.items():
-                budget -= self._look_at(event_id, load, fleet, budget)
-        self._walk()
+                budget -= self._of_the_rest(partial(self._look_at, event_id, load, fleet, budget), 0)
+        self._of_the_rest(self._walk, None)
+        if self._passed_over is not None:
+            log.warning("sweep passed over what is on a node that is gone", error=self._passed_over)
+            self._passed_over = None
+
+    def _of_the_rest(self, look: Callable[[], T], otherwise: T) -> T:
+        """What is found, or something else where it was on a node that is gone: what is on others is seen to all the
+        same. Raises StateUnavailable where there is one server only."""
+        try:
+            return look()
+        except StateUnavailable as error:
+            if not self._store.servers.many:
+                raise
+            self._passed_over = str(error.__cause__ or error)
+            return otherwise
 
     def _look_at(self, event_id: str, load: EventLoad, fleet: Load, budget: int) -> int:
         """Deals with one event; returns how many messages it sent again."""
         if load.due and self._sending and self._store.seats.claim_releases([event_id]):
-            self._sending = self._queue.send_releases([event_id])
+            self._sending = self._goes_on(self._queue.send_releases([event_id]))
         if not load.open_jobs:
             return 0
         sent = 0
@@ -138,8 +164,13 @@ class Sweeper:
                 "job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id
             )
         if claimed:
-            self._sending = self._queue.send_jobs([(job.job_id, job.task) for job in claimed])
+            self._sending = self._goes_on(self._queue.send_jobs([(job.job_id, job.task) for job in claimed]))
         return len(claimed)
+
+    def _goes_on(self, sent: bool) -> bool:
+        """Whether to go on sending: not where each further message would wait for the same time-out. Of a cluster it
+        was one node that did not answer, and that is not asked again."""
+        return sent or self._queue.broker.servers.many
 
     def _walk(self) -> None:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""
@@ -150,7 +181,8 @@ class Sweeper:
                 if self._store.events.remove_unpublished(event_id):
                     log.warning("removed the remains of an event that was never published", event_id=event_id)
             elif not load.idle:
-                self._store.events.touch(event_id)
+                self._found.add(event_id)
+                self._of_the_rest(partial(self._store.events.touch, event_id), None)
 
 
 def run(settings: Settings) -> None:

@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reservation.codes import Code
+from reservation.connections import connect
 from reservation.embedded import EmbeddedRedis, socket_path
 from reservation.events import Events
 from reservation.guard import Guard, ServerClock
@@ -80,7 +81,7 @@ class Recorder(Scripts):
     """Notes the calls of holds; nothing is sent."""
 
     def __init__(self) -> None:
-        super().__init__(redis.Redis(), Guard("none", bool))
+        super().__init__(connect("redis://", connections=1), Guard("none", bool))
         self.calls: list[bytes] = []
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
@@ -92,9 +93,9 @@ class Recorder(Scripts):
 
     def text(self, name: str) -> str:
         """The text of a script, of which the calls have the hash."""
-        return str(self._scripts[name].script)
+        return self._scripts[name].text
 
-    def call(self, command: Callable[[redis.Redis], Any]) -> Any:
+    def execute(self, *command: str | bytes | float) -> Any:
         """Answers as if there were what is asked for."""
         return True
 

@@ -185,7 +185,7 @@ def _token(key: str) -> str:
 
 def _waiting(queue: EmbeddedRedis) -> int:
     with redis.Redis.from_url(queue.url()) as client:
-        return int(client.llen("dramatiq:seat_operations"))
+        return int(client.llen("{dramatiq:seat_operations}:seat_operations"))
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import redis
 import structlog
 
-from reservation.clients import connect, is_transient
+from reservation import urls
+from reservation.clients import is_transient
+from reservation.connections import connect
 from reservation.settings import Settings
 
 log = structlog.get_logger()
@@ -61,11 +63,27 @@ def check(settings: Settings) -> list[Finding]:
 
 
 def _check_server(setting: str, url: str, about: About) -> list[Finding]:
-    with connect(url, connections=1) as client:
-        try:
-            return [Finding(setting, *found) for found in about(client, client.info())]
-        except redis.RedisError as error:
-            return [Finding(setting, *_refusal(error))]
+    servers = connect(url, connections=1)
+    try:
+        return [finding for client in servers.primaries() for finding in _check_one(setting, url, client, about)]
+    except redis.RedisError as error:  # it is a cluster of which no node answers
+        return [Finding(setting, *_refusal(error))]
+    finally:
+        servers.close()
+
+
+def _check_one(setting: str, url: str, client: redis.Redis, about: About) -> list[Finding]:
+    try:
+        info: Mapping[str, Any] = client.info()
+        found = list(about(client, info))
+        if urls.parse(url).kind != "cluster":
+            if info.get("cluster_enabled"):
+                found.append((True, "is a node of a Redis Cluster; name it as redis+cluster://host:port"))
+            return [Finding(setting, *each) for each in found]
+        node = "{host}:{port}".format(**client.get_connection_kwargs())
+        return [Finding(f"{setting} ({node})", *each) for each in (*found, *_about_node(client, info))]
+    except redis.RedisError as error:
+        return [Finding(setting, *_refusal(error))]
 
 
 def _refusal(error: redis.RedisError) -> tuple[bool, str]:
@@ -89,11 +107,18 @@ def _about_any(_: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, 
     if numbers and numbers < OLDEST:
         yield True, f"is version {version}; Redis 6.2 or later, or Valkey, is needed"
     if info.get("redis_mode") == "sentinel":
-        yield True, "is a Sentinel, which keeps no data; name the primary that it watches"
-    if info.get("cluster_enabled"):
-        yield True, "is a node of a Redis Cluster, which is not supported yet; name one that stands alone"
+        yield True, "is a Sentinel, which keeps no data; name it as redis+sentinel://host:port/service"
     if info.get("role", "master") != "master":
         yield True, "is a replica, which takes no writes; name its primary"
+
+
+def _about_node(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """What matters of one node of a cluster."""
+    if _config(client, "cluster-require-full-coverage") == "yes":
+        text = "sells nothing, of no event, while any part of the cluster is gone"
+        yield False, f"{text}; set cluster-require-full-coverage no"
+    if not info.get("connected_slaves"):
+        yield False, "has no replica: while it is gone, its events cannot be sold; give it one"
 
 
 def _about_queue(client: redis.Redis, info: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:

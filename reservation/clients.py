@@ -1,15 +1,16 @@
-"""Redis clients: one for state, one for the queue. Every wait is bounded, but for the lookup of a host's name."""
+"""Commands on their way to a Redis server, and what its errors mean. Every wait is bounded, but for the lookup of a
+host's name."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from hashlib import sha1
 from queue import Empty
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import hiredis
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.commands.core import Script
 from redis.retry import Retry
 
 from reservation.errors import StateUnavailable
@@ -30,40 +31,48 @@ _TRANSIENT = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
+    # A node of a cluster that has, and has not, a slot: of which the others have still to hear.
+    redis.exceptions.MovedError,
+    redis.exceptions.AskError,
 )
 #: Replies that redis-py has no class for. Redis 6.2 wraps what a script ran into in a text of its own.
 _TRANSIENT_REPLY = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY)\b").search
 
 
-def connect(
-    url: str, *, connections: int, decode: bool = True, timeout_s: float = SOCKET_TIMEOUT_S, block_s: float = 0
-) -> redis.Redis:
-    """A client whose every call ends in bounded time. Connects when first used.
+def options(*, connections: int, decode: bool, timeout_s: float, block_s: float) -> dict[str, Any]:
+    """redis-py's options for a pool of connections whose every call ends in bounded time.
 
     Arguments:
-        url: `redis://`, `rediss://` or `unix://`, with the logical database.
-        connections: most connections at once; a caller beyond that waits up to a second.
+        connections: most at once; a caller beyond that waits up to a second.
         decode: whether replies are `str` rather than `bytes` (Dramatiq wants bytes).
         timeout_s: longest wait for a reply.
         block_s: how long its blocking commands may block, in seconds, on top of the usual wait.
     """
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=CONNECT_TIMEOUT_S,
-        decode_responses=decode,
-        socket_timeout=timeout_s + block_s,
-        socket_connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
-        health_check_interval=15,
+    return {
+        "max_connections": connections,
+        "decode_responses": decode,
+        "socket_timeout": timeout_s + block_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
+        "health_check_interval": 15,
         # A reply that is lost makes this run a script twice: each is safe to run twice. What timed out
         # is not sent again: who waits for it has waited long enough.
-        retry=Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3, supported_errors=(redis.ConnectionError,)),
-    )
-    return redis.Redis(connection_pool=pool)
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.2), 3, supported_errors=(redis.ConnectionError,)),
+    }
 
 
 #: A command and its arguments. A tuple: hiredis takes nothing else.
 Command = tuple[str | bytes | int | float, ...]
+
+
+class Script(NamedTuple):
+    """A Lua script and the hash that a server knows it by."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        return cls(text, sha1(text.encode()).hexdigest())  # noqa: S324 - the server's choice
 
 
 def script_call(script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Command:
@@ -72,43 +81,59 @@ def script_call(script: Script, keys: Sequence[str], args: Sequence[str | bytes 
 
 
 class Sent:
-    """Commands that were sent in one go, and whose replies are waited for when there is nothing else to do.
+    """Commands that were sent to a server in one go, and whose replies are waited for when there is nothing else to
+    do.
 
     This is redis-py's pipeline in two halves, without what it does for commands that none of ours is; what to do
-    about a lost connection is left to redis-py's own. Raises redis.RedisError if the commands cannot be sent.
+    about a lost connection is left to redis-py's own.
 
     Arguments:
-        client: of ours.
+        server: a client of it.
         commands: at least one.
         scripts: those that the commands may call.
     """
 
-    def __init__(self, client: redis.Redis, commands: Sequence[Command], scripts: Iterable[Script]) -> None:
-        self._client, self._commands, self._scripts = client, commands, scripts
-        self._connection: Any = client.connection_pool.get_connection()
+    def __init__(self, server: redis.Redis, commands: Sequence[Command], scripts: Sequence[Script]) -> None:
+        self._server, self._commands, self._scripts = server, commands, scripts
+        self._connection: Any = None
         self._lost = False
+        self._error: redis.RedisError | None = None
         try:
+            self._connection = server.connection_pool.get_connection()
             # redis-py's own way of packing them takes three times as long.
             packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # of any length
-            self._connection.send_packed_command([b"".join(packed)])  # type: ignore[no-untyped-call]
-        except redis.ConnectionError:
-            self._lost = True
-        except BaseException:
-            self._let_go(whole=False)
-            raise
+            self._connection.send_packed_command([b"".join(packed)])
+        except redis.ConnectionError as error:
+            self._lost = self._connection is not None
+            self._error = None if self._lost else error
+        except BaseException as error:
+            if self._connection is not None:
+                self._let_go(whole=False)
+            if not isinstance(error, redis.RedisError):
+                raise
+            self._error = error
 
     def replies(self) -> list[Any]:
-        """The replies, of which some may be errors. Sends the commands again where the connection was lost; loads
-        the scripts and sends those that call one again, if the server does not know it (redis-py would ask each
-        time whether it does). Raises redis.RedisError if there is no reply."""
-        replies = self._read()
-        if replies is None:
-            replies = _pipeline(self._client, self._commands)
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
-        if unknown:  # the server is new, or was restarted
-            _pipeline(self._client, [("SCRIPT", "LOAD", cast(str, script.script)) for script in self._scripts])
-            for i, reply in zip(unknown, _pipeline(self._client, [self._commands[i] for i in unknown]), strict=True):
-                replies[i] = reply
+        """The replies, of which some, or all, may be errors. Sends the commands again where the connection was lost;
+        loads the scripts and sends those that call one again, if the server does not know it (redis-py would ask
+        each time whether it does)."""
+        try:
+            if self._error is not None:
+                raise self._error
+            replies = self._read()
+            if replies is None:
+                replies = pipeline(self._server, self._commands)
+            unknown = [i for i, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+            if unknown:  # the server is new, or was restarted
+                pipeline(self._server, [("SCRIPT", "LOAD", script.text) for script in self._scripts])
+                again = pipeline(self._server, [self._commands[i] for i in unknown])
+                for i, reply in zip(unknown, again, strict=True):
+                    replies[i] = reply
+        except redis.RedisError as error:
+            if isinstance(error, redis.TimeoutError):
+                # The idle connections may be as dead as this one was: let no other call find that out.
+                drop_idle(self._server)
+            return [error] * len(self._commands)
         return replies
 
     def _read(self) -> list[Any] | None:
@@ -129,34 +154,32 @@ class Sent:
     def _let_go(self, *, whole: bool) -> None:
         if not whole:  # what is still to come would be taken for another's
             self._connection.disconnect()
-        self._client.connection_pool.release(self._connection)
+        self._server.connection_pool.release(self._connection)
 
 
-def send(client: redis.Redis, commands: Sequence[Command], scripts: Iterable[Script]) -> list[Any]:
-    """Sends commands in one go and returns their replies, of which some may be errors. Raises redis.RedisError if
-    there is no reply."""
-    return Sent(client, commands, scripts).replies()
-
-
-def _pipeline(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
-    with client.pipeline(transaction=False) as pipe:
+def pipeline(server: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+    """Sends commands in one go, as redis-py does. Some replies may be errors. Raises redis.RedisError."""
+    with server.pipeline(transaction=False) as pipe:
         for command in commands:
             pipe.execute_command(*command)  # type: ignore[no-untyped-call]
         return pipe.execute(raise_on_error=False)
 
 
-def drop_idle(client: redis.Redis) -> None:
-    """Closes the connections of a client of ours that nobody is using. The pool's own `disconnect` may
-    close one that another thread has just taken, so they are taken first."""
+def drop_idle(server: redis.Redis) -> None:
+    """Closes the connections of a client of ours that nobody is using."""
+    pool = server.connection_pool
+    if not isinstance(pool, redis.BlockingConnectionPool):
+        pool.disconnect(inuse_connections=False)
+        return
+    # Its own `disconnect` may close one that another thread has just taken, so they are taken first.
     idle: list[Any] = []
-    queue = cast(redis.BlockingConnectionPool, client.connection_pool).pool
     with suppress(Empty):
         while True:
-            idle.append(queue.get_nowait())
+            idle.append(pool.pool.get_nowait())
     for connection in idle:
         if connection is not None:  # a place that was never used
             connection.disconnect()
-        queue.put_nowait(connection)
+        pool.pool.put_nowait(connection)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple, cast
-
-import redis
+from typing import NamedTuple
 
 from reservation import keys
 from reservation.codes import Code
@@ -143,9 +141,7 @@ class Events:
 
     def get(self, event_id: str) -> Event:
         """Reads an event. Raises NotFound, StateUnavailable."""
-        name, total, created = self._scripts.call(
-            lambda r: r.hmget(keys.event(event_id), ["name", "totalSeats", "createdAt"])
-        )
+        name, total, created = self._scripts.execute("HMGET", keys.event(event_id), "name", "totalSeats", "createdAt")
         if name is None:
             raise refusal(Code.EVENT_UNKNOWN)
         return Event(id=event_id, name=name, total_seats=int(total), created_at=int(created))
@@ -175,20 +171,20 @@ class Events:
 
     def active(self) -> list[str]:
         """Events that may have open jobs or holds. Raises StateUnavailable."""
-        return list(self._scripts.call(lambda r: r.zrange(keys.ACTIVE, 0, -1)))
+        return list(self._scripts.execute("ZRANGE", keys.ACTIVE, 0, -1))
 
     def page(self, offset: int, most: int) -> list[str]:
         """All events by creation, a stretch of them. Raises StateUnavailable."""
-        return list(self._scripts.call(lambda r: r.zrange(keys.EVENTS, offset, offset + most - 1)))
+        return list(self._scripts.execute("ZRANGE", keys.EVENTS, offset, offset + most - 1))
 
     def load(self, event_id: str) -> EventLoad:
         """What the event has going on. Raises StateUnavailable."""
         return _load(self._scripts.run("event_load", _load_keys(event_id)))
 
     def load_each(self, event_ids: Sequence[str]) -> dict[str, EventLoad]:
-        """The same of several events, in one go. Raises StateUnavailable."""
+        """The same of several events, in one go, of those that can be reached. Raises StateUnavailable if none can."""
         replies = self._scripts.run_each("event_load", [(_load_keys(event_id), []) for event_id in event_ids])
-        return dict(zip(event_ids, map(_load, replies), strict=True))
+        return {event_id: _load(reply) for event_id, reply in zip(event_ids, replies, strict=True) if reply is not None}
 
     def touch(self, event_id: str) -> None:
         """Puts the event among the active ones. Raises StateUnavailable."""
@@ -207,8 +203,16 @@ class Events:
         event = [keys.event(event_id), keys.abandoned(event_id)]
         if not self._scripts.run("abandon_event", event, [_REMEMBER_MS]):
             return False
-        self._scripts.call(lambda r: _remove_seats(r, event_id))
+        self._remove_seats(event_id)
         return True
+
+    def _remove_seats(self, event_id: str) -> None:
+        execute = self._scripts.execute
+        while ids := execute("SRANDMEMBER", keys.seats(event_id), _BATCH):
+            execute("UNLINK", *(keys.seat(SeatId.parse(text)) for text in ids))
+            execute("SREM", keys.seats(event_id), *ids)
+        execute("UNLINK", keys.available(event_id))
+        execute("ZREM", keys.EVENTS, event_id)
 
 
 def _load_keys(event_id: str) -> list[str]:
@@ -218,11 +222,3 @@ def _load_keys(event_id: str) -> list[str]:
 def _load(reply: list[int]) -> EventLoad:
     exists, *numbers = reply
     return EventLoad(bool(exists), *numbers)
-
-
-def _remove_seats(client: redis.Redis, event_id: str) -> None:
-    while ids := cast(list[str], client.srandmember(keys.seats(event_id), _BATCH)):
-        client.unlink(*(keys.seat(SeatId.parse(text)) for text in ids))
-        client.srem(keys.seats(event_id), *ids)
-    client.unlink(keys.available(event_id))
-    client.zrem(keys.EVENTS, event_id)

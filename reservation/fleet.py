@@ -39,7 +39,7 @@ class Fleet:
 
     def leave(self, role: str, process_id: str) -> None:
         """Says that a process is going. Raises StateUnavailable."""
-        self._scripts.call(lambda r: r.zrem(role, process_id))
+        self._scripts.execute("ZREM", role, process_id)
 
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""

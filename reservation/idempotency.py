@@ -36,7 +36,7 @@ class Once:
     replayed: bool = False
 
     @classmethod
-    def of(cls, caller: str, route: str, key: str, content: str, ttl_ms: int) -> "Once":
+    def of(cls, caller: str, route: str, key: str, content: str, ttl_ms: int, event_id: str = "") -> "Once":
         """A request.
 
         Arguments:
@@ -45,9 +45,11 @@ class Once:
             key: the client's.
             content: all that the request says, in one spelling.
             ttl_ms: how long it is remembered.
+            event_id: the event that it is about, if that is there: its record is kept beside it.
         """
         origin = f"{caller}\0{route}\0{key}".encode()
-        record = keys.idempotency(blake2b(origin, digest_size=16).hexdigest())
+        digest = blake2b(origin, digest_size=16).hexdigest()
+        record = keys.once(event_id, digest) if event_id else keys.idempotency(digest)
         fingerprint = blake2b(content.encode(), digest_size=_BYTES).hexdigest()
         return cls(origin, record, fingerprint, ttl_ms)
 

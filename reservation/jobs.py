@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from math import ceil
-from typing import Any, NamedTuple
-
-import redis
+from typing import NamedTuple
 
 from reservation import keys
 from reservation.codes import Code
@@ -108,21 +106,15 @@ class Ledger:
 
     def open_jobs(self, event_id: str, first: int, most: int) -> list[OpenJob]:
         """The event's open jobs by ticket, from rank `first` on. Raises StateUnavailable."""
-        ids = self._scripts.call(lambda r: r.zrange(keys.jobs(event_id), first, first + most - 1))
+        ids = self._scripts.execute("ZRANGE", keys.jobs(event_id), first, first + most - 1)
         return list(self._read([JobId.parse(text) for text in ids]))
 
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
         names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts"]
-
-        def ask(client: redis.Redis) -> Any:
-            with client.pipeline(transaction=False) as pipe:
-                for job_id in job_ids:
-                    pipe.hmget(keys.job(job_id), names)
-                return pipe.execute()
-
-        replies = self._scripts.call(ask)
-        for job_id, (type_, seat, user, request, *numbers) in zip(job_ids, replies, strict=True):
-            if type_ is not None:
+        replies = self._scripts.execute_each([("HMGET", keys.job(job_id), *names) for job_id in job_ids])
+        for job_id, fields in zip(job_ids, replies, strict=True):
+            if fields is not None and fields[0] is not None:
+                type_, seat, user, request, *numbers = fields
                 yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), *map(int, numbers))
 
     def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:

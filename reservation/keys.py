@@ -21,10 +21,12 @@ event sit in one slot and a script may change them together.
                                      createdAt, completedAt, deadline, sentAt in ms, attempts
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched
-    idempotency:<digest>     string  PX: what a POST is answered that is sent again (lua/_once.lua,
-                                     lua/claim_event.lua); the digest is of caller, route and key
-    workers, sweepers        zset    live processes, by when their word lapses, ms
-    queue-lag                string  PX: ms that jobs wait before a worker starts them
+    event:{E}:once:<digest>  string  PX: what a POST about a seat is answered that is sent again
+                                     (lua/_once.lua); the digest is of caller, route and key
+    idempotency:<digest>     string  PX: the same of one that creates an event (lua/claim_event.lua)
+    {fleet}:workers          zset    live processes, by when their word lapses, ms;
+    {fleet}:sweepers         zset    the same
+    {fleet}:lag              string  PX: ms that jobs wait before a worker starts them
 """
 
 import re
@@ -33,9 +35,9 @@ from reservation.ids import JobId, SeatId
 
 EVENTS = "events"
 ACTIVE = "active-events"
-WORKERS = "workers"
-SWEEPERS = "sweepers"
-QUEUE_LAG = "queue-lag"
+WORKERS = "{fleet}:workers"
+SWEEPERS = "{fleet}:sweepers"
+QUEUE_LAG = "{fleet}:lag"
 #: What an expiring hold's notification is published under, in database 0.
 LOCK_PATTERN = "__keyspace@{db}__:seat:*:lock"
 _LOCK_CHANNEL = re.compile(r"__keyspace@\d+__:seat:\{(\w+)\}-(\d+):lock").fullmatch
@@ -91,6 +93,10 @@ def lock(seat_id: SeatId) -> str:
 
 def job(job_id: JobId) -> str:
     return f"job:{{{job_id.event}}}-{job_id.token}"
+
+
+def once(event_id: str, digest: str) -> str:
+    return f"event:{{{event_id}}}:once:{digest}"
 
 
 def idempotency(digest: str) -> str:

@@ -6,17 +6,23 @@ number of `reservation.codes.Code`.
 """
 
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 import redis
 
-from reservation.clients import Command, Sent, drop_idle, script_call, translated
+from reservation.clients import Command, script_call, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
-from reservation.pipelining import Pipelining
+from reservation.pipelining import OnItsWay, Pipelining
+from reservation.rounds import pause
+from reservation.servers import Servers
+
+#: How long a command is tried again whose keys a cluster is moving to another node, seconds, and how often.
+_PATIENCE_S, _TRY_AGAIN_S = 0.3, 0.01
 
 _INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
 _CODE = re.compile(r"\bCODE\.(\w+)")
@@ -40,19 +46,19 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """The operations of `reservation/lua`, on one client.
+    """The operations of `reservation/lua`, on the state's servers.
 
     Arguments:
-        client: of the state database, answering `str`.
+        servers: of the state, answering `str`.
         guard: while it is open, nothing is sent.
         pipelining: what sends together what several threads ask for.
     """
 
-    def __init__(self, client: redis.Redis, guard: Guard, pipelining: type[Pipelining] = Pipelining) -> None:
-        self.client = client
+    def __init__(self, servers: Servers, guard: Guard, pipelining: type[Pipelining] = Pipelining) -> None:
+        self.servers = servers
         self._guard = guard
         names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
-        self._scripts = {n: client.register_script(source(n)) for n in names if not n.startswith("_")}
+        self._scripts = {n: servers.register_script(source(n)) for n in names if not n.startswith("_")}
         self.pipelining = pipelining(self._begin)
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
@@ -62,46 +68,59 @@ class Scripts:
             alone: not in one go with what other threads ask for: it takes the server long.
         """
         command = self._command(name, keys, args)
-        return self.call(lambda _: self._alone(command) if alone else self.pipelining.execute(command))
+        if alone:
+            (reply,) = self.execute_each([command])
+            return reply
+        return self.execute(*command)
 
     def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
-        """Runs one operation on each of several keys and arguments, in one go. Raises StateUnavailable."""
+        """Runs one operation on each of several keys and arguments, in one go. Raises as `execute_each`, and replies as
+        it does."""
         return self.execute_each([self._command(name, keys, args) for keys, args in calls])
 
     def execute_each(self, commands: Sequence[Command]) -> list[Any]:
-        """Sends plain commands in one go, and returns their replies. Raises StateUnavailable."""
-        replies: list[Any] = self.call(lambda _: self._begin(list(commands)).replies())
-        for reply in replies:
+        """Sends plain commands in one go, and returns their replies; None for what a node of a cluster would have
+        answered that is gone. Raises StateUnavailable if nobody answers."""
+        if not commands:
+            return []
+        replies = self._begin(list(commands)).replies()
+        error: StateUnavailable | None = None
+        for place, reply in enumerate(replies):
             if isinstance(reply, redis.RedisError):
-                raise translated(reply) from reply
+                try:
+                    replies[place] = self._again(commands[place], reply)
+                except StateUnavailable as unavailable:
+                    replies[place], error = None, unavailable
+        if error is not None and (not self.servers.many or not any(reply is not None for reply in replies)):
+            raise error
         return replies
 
-    def execute(self, *command: str | int) -> Any:
+    def execute(self, *command: str | bytes | float) -> Any:
         """Sends a plain command, with what others ask for, and returns its reply. Raises StateUnavailable."""
-        return self.call(lambda _: self.pipelining.execute(command))
-
-    def call(self, command: Callable[[redis.Redis], Any]) -> Any:
-        """Sends plain commands and returns the reply. Raises StateUnavailable."""
         if not self._guard.closed:
             raise StateUnavailable
         try:
-            return command(self.client)
+            return self.pipelining.execute(command)
         except redis.RedisError as error:
-            if isinstance(error, redis.TimeoutError):
-                # The idle connections may be as dead as this one was: let no other call find that out.
-                drop_idle(self.client)
-            raise translated(error) from error
+            return self._again(command, error)
+
+    def _again(self, command: Command, error: redis.RedisError) -> Any:
+        """What comes of a command that failed: its reply after all, where its keys were on their way from one node
+        of a cluster to another. Raises StateUnavailable, or the error."""
+        until = time.monotonic() + _PATIENCE_S
+        while isinstance(error, redis.exceptions.TryAgainError) and time.monotonic() < until:
+            if not pause(_TRY_AGAIN_S):
+                time.sleep(_TRY_AGAIN_S)
+            try:
+                return self.pipelining.execute(command)
+            except redis.RedisError as again:
+                error = again
+        raise translated(error) from error
 
     def _command(self, name: str, keys: Sequence[str], args: Sequence[str | int]) -> Command:
         return script_call(self._scripts[name], keys, args)
 
-    def _alone(self, command: Command) -> Any:
-        (reply,) = self._begin([command]).replies()
-        if isinstance(reply, redis.RedisError):
-            raise reply
-        return reply
-
-    def _begin(self, commands: list[Command]) -> Sent:
+    def _begin(self, commands: list[Command]) -> OnItsWay:
         if not self._guard.closed:  # by now: the caller may have waited for its turn
             raise StateUnavailable
-        return Sent(self.client, commands, self._scripts.values())
+        return self.servers.begin(commands)

@@ -214,7 +214,13 @@ class Seats:
             return
         if not self._scripts.execute("EXISTS", keys.event(event_id)):
             raise refusal(Code.EVENT_UNKNOWN)
-        self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
+        try:
+            self._scripts.run("touch_event", [keys.ACTIVE], [event_id])
+        except StateUnavailable:
+            # In a cluster it may be on a node that is gone. The seats need not be: the sweeper's walk finds the job.
+            if not self._scripts.servers.many:
+                raise
+            return
         if len(self._touched) >= _MOST_TOUCHED:
             self._touched.clear()
         self._touched[event_id] = now + _TOUCH_S

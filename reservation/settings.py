@@ -5,12 +5,13 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reservation import urls
 
 #: An origin as browsers send it (RFC 6454, section 6.2).
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?").fullmatch
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     redis_host: str | None = None
     redis_port: Port = 6379
     broker_url: str | None = None
+    queue_shards: Annotated[int, Field(ge=1, le=64)] = 1
 
     # HTTP
     host: str = "127.0.0.1"
@@ -158,20 +160,23 @@ class Settings(BaseSettings):
 
     @property
     def queue_url(self) -> str:
-        """Where the queue is: BROKER_URL, or the database after the state's on the same server."""
+        """Where the queue is: BROKER_URL, or the database after the state's on the same server; on the same cluster,
+        beside the state."""
         state = _database(self.state_url)[1]
-        # A server has 16 unless told otherwise.
-        return self.broker_url or with_database(self.state_url, state + 1 if state != 15 else 14)
+        # A server has 16 unless told otherwise; a cluster has one.
+        return self.broker_url or urls.with_database(self.state_url, state + 1 if state != 15 else 14)
 
     @property
     def limits_url(self) -> str:
         """Where requests are counted: the database after the queue's. Not the queue's own, all of whose keys its
         maintenance looks at; and not beside the state, where each count would be written to the disk."""
+        if _is_cluster(self.queue_url):
+            return self.queue_url
         queue = _database(self.queue_url)[1]
         numbers = (queue + 1, *range(16))
         taken = (_database(self.queue_url), _database(self.state_url))
-        urls = (with_database(self.queue_url, number % 16) for number in numbers)
-        return next(url for url in urls if _database(url) not in taken)
+        candidates = (urls.with_database(self.queue_url, number % 16) for number in numbers)
+        return next(url for url in candidates if _database(url) not in taken)
 
     @property
     def counts_requests(self) -> bool:
@@ -214,27 +219,12 @@ def _listed(text: str) -> list[str]:
 
 def _database(url: str) -> tuple[str, int]:
     """A URL's server, spelled in one way, and its logical database. Raises ValueError."""
-    parts = urlsplit(url)
-    named = dict(parse_qsl(parts.query)).get("db", "")
-    if parts.scheme == "unix" and parts.path:
-        return parts.path, int(named or 0)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise ValueError("must be redis://host:port/0, rediss://host:port/0 or unix:///path?db=0")
-    path = named or parts.path.strip("/") or "0"  # as redis-py reads it
-    if not path.isdigit():
-        raise ValueError("must end in the number of a database")
-    return f"{parts.hostname}:{parts.port or 6379}", int(path)
+    target = urls.parse(url)
+    return target.server, target.database
 
 
-def with_database(url: str, number: int) -> str:
-    """The same server's logical database `number`; a database that the URL names is replaced."""
-    parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
-    # Put together by hand: urlunsplit drops the empty host of unix:///path.
-    base = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme == "unix":
-        return f"{base}{parts.path}?{urlencode([*query, ('db', number)])}"
-    return f"{base}/{number}" + (f"?{urlencode(query)}" if query else "")
+def _is_cluster(url: str) -> bool:
+    return urls.parse(url).kind == "cluster"
 
 
 def load(**overrides: Any) -> Settings:
@@ -249,7 +239,8 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(map(_line, error.errors()))) from None
     if settings.embedded and settings.broker_url:
         raise SettingsError("BROKER_URL: is set, but neither REDIS_URL nor REDIS_HOST is")
-    if not settings.embedded and _database(settings.queue_url) == _database(settings.state_url):
+    shared = not settings.embedded and _database(settings.queue_url) == _database(settings.state_url)
+    if shared and not _is_cluster(settings.state_url):
         raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")
     return settings
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import redis
 
-from reservation.clients import SOCKET_TIMEOUT_S, connect
+from reservation.clients import SOCKET_TIMEOUT_S, script_call
+from reservation.connections import connect
 from reservation.events import Events
 from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
@@ -12,6 +13,7 @@ from reservation.jobs import Ledger
 from reservation.pipelining import Pipelining
 from reservation.scripts import Scripts, source
 from reservation.seats import Policy, Seats
+from reservation.servers import Servers
 from reservation.settings import Settings
 
 
@@ -20,7 +22,7 @@ class Store:
     """Everything that lives in the state database. Its guard has to be started where requests must not
     wait for a server that is gone."""
 
-    client: redis.Redis
+    servers: Servers
     guard: Guard
     scripts: Scripts
     events: Events
@@ -43,10 +45,16 @@ class Store:
             timeout_s: longest wait for a reply, seconds.
             pipelining: what sends together what several threads ask for.
         """
-        client = connect(settings.state_url, connections=connections, timeout_s=timeout_s)
-        probe = connect(settings.state_url, connections=1, timeout_s=PROBE_TIMEOUT_S)
-        clock = ServerClock(probe.register_script(source("read_clock")))
+        servers = connect(settings.state_url, connections=connections, timeout_s=timeout_s)
+        probe = servers.beside(timeout_s=PROBE_TIMEOUT_S)
+        read_clock = script_call(servers.register_script(source("read_clock")), [], [])
+        clock = ServerClock(lambda: float(probe.probe(read_clock)))
         guard = Guard("state", clock.read)
-        scripts = Scripts(client, guard, pipelining)
+        scripts = Scripts(servers, guard, pipelining)
         seats = Seats(scripts, Policy.of(settings), clock)
-        return cls(client, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts))
+        return cls(servers, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts))
+
+    @property
+    def client(self) -> redis.Redis:
+        """redis-py's, of the same servers: for tools and tests."""
+        return self.servers.client

@@ -8,7 +8,7 @@ import click
 import redis
 
 from reservation import checks, embedded, lifeline, signals
-from reservation.clients import connect
+from reservation.connections import connect
 from reservation.embedded import EmbeddedError, FolderInUse
 from reservation.errors import StateUnavailable
 from reservation.settings import Settings, cores, masked
@@ -93,7 +93,7 @@ def _check_redis(settings: Settings) -> None:
     state = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
     for name, url in ((state, settings.state_url), ("BROKER_URL", settings.queue_url)):
         try:
-            connect(url, connections=1).ping()
+            connect(url, connections=1).probe(("PING",))
         except redis.RedisError as error:
             raise StartError(f"{name}: {error}") from None
     if refused := checks.report(settings):

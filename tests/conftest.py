@@ -1,7 +1,7 @@
 """A real server for every test that needs one: started here, on a socket in a temporary folder."""
 
+import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,18 +20,30 @@ from reservation.rounds import RoundPipelining
 from reservation.seats import Verdict
 from reservation.settings import Settings
 from reservation.store import Store
+from tests.cluster import RedisCluster, cluster, moving
+from tests.waiting import wait_for as wait_for
+
+#: Set to 1: what runs on one server runs on a cluster of three instead.
+ON_CLUSTER = os.environ.get("RESERVATION_TEST_CLUSTER") == "1"
+
+#: What is said of a server that stands alone; a cluster's checks have tests of their own.
+one_server = pytest.mark.skipif(ON_CLUSTER, reason="about a server that stands alone")
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[EmbeddedRedis]:
-    """One server for the session. That it is missing is a failure, never a skip."""
+def redis_server() -> Iterator[EmbeddedRedis | RedisCluster]:
+    """One server for the session, or one cluster. That it is missing is a failure, never a skip."""
+    if ON_CLUSTER:
+        with cluster() as nodes, moving(nodes):
+            yield nodes
+        return
     # Not tmp_path: its folders are too deep for the path of a socket.
     with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as server:
         yield server
 
 
 @pytest.fixture
-def make_settings(redis_server: EmbeddedRedis) -> Callable[..., Settings]:
+def make_settings(redis_server: EmbeddedRedis | RedisCluster) -> Callable[..., Settings]:
     """Builds settings for the test's server, whatever the environment or a .env says."""
 
     def make(**values: object) -> Settings:
@@ -52,7 +64,7 @@ def store(settings: Settings) -> Iterator[Store]:
     store = Store.connect(settings, connections=32, pipelining=RoundPipelining)
     store.client.flushall()
     yield store
-    store.client.connection_pool.disconnect()
+    store.servers.close()
 
 
 @pytest.fixture
@@ -131,11 +143,3 @@ def expiry_ms(store: Store, key: str) -> int:
     """When a key expires, epoch ms, give or take one: PEXPIRETIME came with Redis 7."""
     script = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) + redis.call('PTTL', KEYS[1])"
     return cast(int, store.client.eval(script, 1, key))
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = 10) -> None:
-    """Waits until a condition holds; fails if it does not within the time."""
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, f"not within {timeout_s} s"
-        time.sleep(0.01)

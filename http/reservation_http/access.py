@@ -104,7 +104,8 @@ class Access:
             return caller, (action.id, read_key(req))
 
         caller, (seat_id, key) = self._admit(req, "user", read)
-        return Action(SeatId.parse(seat_id), caller.user, self._once(req, caller.user, key, seat_id))
+        seat = SeatId.parse(seat_id)
+        return Action(seat, caller.user, self._once(req, caller.user, key, seat_id, seat.event))
 
     def creation(self, req: falcon.Request) -> tuple[NewEvent, Once | None]:
         """The event that somebody wants to create. Raises as `action` does, and ScopeMissing."""
@@ -118,10 +119,10 @@ class Access:
         caller, (new, key) = self._admit(req, "events", read)
         return new, self._once(req, caller.user or caller.address, key, f"{new.total_seats} {new.name}")
 
-    def _once(self, req: falcon.Request, caller: str, key: str, content: str) -> Once | None:
+    def _once(self, req: falcon.Request, caller: str, key: str, content: str, event_id: str = "") -> Once | None:
         if not key:
             return None
-        once = Once.of(caller, req.uri_template or "", key, content, self.remember_ms)
+        once = Once.of(caller, req.uri_template or "", key, content, self.remember_ms, event_id)
         req.context.once = once
         return once
 

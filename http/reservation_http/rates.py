@@ -13,9 +13,10 @@ import redis
 import structlog
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.commands.core import Script
 
-from reservation.clients import REQUEST_TIMEOUT_S, Command, Sent, connect, script_call
+from reservation import urls
+from reservation.clients import REQUEST_TIMEOUT_S, Command, Script, script_call
+from reservation.connections import connect
 from reservation.guard import Guard
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
@@ -63,16 +64,21 @@ class RateLimits:
             "jobs": limits.parse(settings.rate_limit_jobs),
         }
         url = settings.limits_url
-        client = connect(url, connections=settings.api_threads + 1, timeout_s=REQUEST_TIMEOUT_S)
-        self._storage = RedisStorage(url, connection_pool=client.connection_pool, key_prefix="limits")
+        servers = connect(url, connections=settings.api_threads + 1, timeout_s=REQUEST_TIMEOUT_S)
+        # In a cluster, the counts of an address and of a user are in different slots.
+        self._together = urls.parse(url).kind != "cluster"
+        # Nothing is sent to what its URL says: all it sends is what is replaced below.
+        self._storage = RedisStorage("redis://", key_prefix="limits")
         self._strategy = SlidingWindowCounterRateLimiter(self._storage)
         self._bounds = {name: (item.amount, item.get_expiry()) for name, item in self._items.items()}
         self._windows = {name: self._keys_of(name, item) for name, item in self._items.items()}
-        acquire, look = RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode(), self._storage.lua_sliding_window
-        self._acquire = client.register_script(_ACQUIRE_EACH.format(acquire=acquire))
-        scripts = (self._acquire, look)
-        self._pipelining = RoundPipelining(lambda commands: Sent(client, commands, scripts))
-        self._storage.lua_sliding_window = _InRounds(look, self._pipelining)  # type: ignore[assignment]  # called alike
+        acquire, look = (
+            script.decode()
+            for script in (RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW, RedisStorage.SCRIPT_SLIDING_WINDOW)
+        )
+        self._acquire = servers.register_script(_ACQUIRE_EACH.format(acquire=acquire))
+        self._pipelining = RoundPipelining(servers.begin)
+        self._storage.lua_sliding_window = _InRounds(servers.register_script(look), self._pipelining)  # type: ignore[assignment]  # called alike
 
     @property
     def counting(self) -> bool:
@@ -94,12 +100,13 @@ class RateLimits:
             asked.append((rate, user or address))
         if not self._guard.closed:
             return self._let_through("the server does not answer")
-        try:
-            full = self._pipelining.execute(self._command(asked))
-        except redis.RedisError as error:
-            return self._let_through(str(error))
-        if full:
-            raise self._refusal(*asked[full - 1])
+        calls = [asked] if self._together else [[one] for one in asked]
+        replies = self._pipelining.execute_all([self._command(call) for call in calls])
+        for call, full in zip(calls, replies, strict=True):
+            if isinstance(full, redis.RedisError):
+                return self._let_through(str(full))
+            if full:
+                raise self._refusal(*call[full - 1])
         return None
 
     def _keys_of(self, name: str, item: limits.RateLimitItem) -> tuple[str, str]:

@@ -60,8 +60,8 @@ def test_the_queue_has_a_server_of_its_own(make_service: Make) -> None:
     with redis.Redis.from_url(embedded.url(state)) as seats, redis.Redis.from_url(embedded.url(queue)) as messages:
         assert seats.info("server")["process_id"] != messages.info("server")["process_id"]
         assert set(seats.info("keyspace")) == {"db0"}
-        assert not seats.keys("dramatiq:*")
-        assert messages.exists("dramatiq:__heartbeats__")
+        assert not seats.keys("*dramatiq:*")
+        assert messages.exists("{dramatiq:seat_operations}:__heartbeats__")
     service.close()
     assert {path.name for path in queue.iterdir()} <= {"lock", "redis.sock"}
 

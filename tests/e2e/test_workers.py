@@ -48,8 +48,8 @@ class Stage(NamedTuple):
 
     def in_hand(self) -> int:
         """Messages that a worker has fetched and not acknowledged."""
-        sets = self.queue.broker.client.keys(f"dramatiq:__acks__.*.{QUEUE}")
-        return sum(self.queue.broker.client.scard(name) for name in sets)
+        sets = self.queue.broker.servers.client.keys(f"{{dramatiq:{QUEUE}}}:__acks__.*.{QUEUE}")
+        return sum(self.queue.broker.servers.client.scard(name) for name in sets)
 
     def ended(self, jobs: list[JobId]) -> bool:
         return all(self.store.jobs.read(job).ended for job in jobs)
@@ -140,13 +140,13 @@ def test_a_worker_that_loses_its_consumer_is_replaced(stage: Stage) -> None:
     task = stage.store.jobs.task(job)
     stage.state.stop()
     assert stage.queue.send_jobs([(job, task)])
-    broker = stage.queue.broker.client
-    wait_for(lambda: broker.keys(f"dramatiq:__acks__.*.{QUEUE}.DQ"), 20)
+    broker = stage.queue.broker.servers.client
+    wait_for(lambda: broker.keys(f"{{dramatiq:{QUEUE}}}:__acks__.*.{QUEUE}.DQ"), 20)
     # … and its queue becomes something that is no queue.
-    broker.delete(f"dramatiq:{QUEUE}.DQ")
-    broker.set(f"dramatiq:{QUEUE}.DQ", "not a list")
+    broker.delete(f"{{dramatiq:{QUEUE}}}:{QUEUE}.DQ")
+    broker.set(f"{{dramatiq:{QUEUE}}}:{QUEUE}.DQ", "not a list")
     wait_for(lambda: "a thread has ended" in workers.output, 20)
-    broker.delete(f"dramatiq:{QUEUE}.DQ")
+    broker.delete(f"{{dramatiq:{QUEUE}}}:{QUEUE}.DQ")
     stage.state.start()
     wait_for(lambda: '"died"' in workers.output, 20)
     assert '"status": 1' in workers.output or '"status":1' in workers.output

@@ -65,7 +65,7 @@ class Stack:
             parts.callback(other.stop)
             settings = Settings(_env_file=None, redis_url=self.state.url())  # type: ignore[call-arg]  # pydantic-settings takes more than mypy sees
             self.store = Store.connect(settings, connections=2)
-            parts.callback(self.store.client.connection_pool.disconnect)
+            parts.callback(self.store.servers.close)
             self._parts = parts.pop_all()
         return self
 

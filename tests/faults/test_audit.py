@@ -69,7 +69,7 @@ def left(redis_server: EmbeddedRedis) -> Iterator[Left]:
     with redis.Redis.from_url(redis_server.url()) as raw:
         names = cast(list[bytes], raw.keys())
         yield Left(record, {name: cast(bytes, raw.dump(name)) for name in names})
-    store.client.connection_pool.disconnect()
+    store.servers.close()
 
 
 def connect(server: EmbeddedRedis, *, hold_ms: int) -> Store:
@@ -145,7 +145,7 @@ def scene(left: Left, redis_server: EmbeddedRedis) -> Iterator[Scene]:
     ops = (replace(op) for ops in left.record.history.by_seat().values() for op in ops)
     jobs = {job_id: replace(job) for job_id, job in left.record.jobs.items()}
     yield Scene(store, replace(left.record, history=History(ops), jobs=jobs))
-    store.client.connection_pool.disconnect()
+    store.servers.close()
 
 
 def sell_to_another(scene: Scene) -> None:

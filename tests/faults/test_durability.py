@@ -54,7 +54,7 @@ def store_on(make_settings: Callable[..., Settings]) -> Iterator[Callable[[Synce
 
     yield make
     for store in stores:
-        store.client.connection_pool.disconnect()
+        store.servers.close()
 
 
 def sell(store: Store, seat: SeatId, user: str) -> JobId:

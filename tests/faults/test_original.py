@@ -97,7 +97,7 @@ def test_five_consumers_share_one_blocking_connection(
     sent: list[JobId] = []
 
     def settled() -> bool:
-        blocked = queue.broker.client.info("clients")["blocked_clients"]
+        blocked = queue.broker.servers.client.info("clients")["blocked_clients"]
         return (len(found), blocked) == (len(sent), 5 - len(sent))
 
     for consumer in consumers:
@@ -227,9 +227,11 @@ def test_a_job_lost_between_pop_and_bookkeeping(service: Service, mortal_redis: 
         os.kill(worker, signal.SIGSTOP)
         queued = [service.post("hold", f"{event}-{n}", str(uuid4())) for n in range(1, 201)]
         os.kill(worker, signal.SIGCONT)
-        wait_for(lambda: broker.llen(f"dramatiq:{QUEUE}") < 190)
+        wait_for(lambda: broker.llen(f"{{dramatiq:{QUEUE}}}:{QUEUE}") < 190)
         os.kill(worker, signal.SIGKILL)
-        assert any(broker.scard(taken) for taken in broker.scan_iter("dramatiq:__acks__.*")), "nothing was in its hands"
+        assert any(broker.scard(taken) for taken in broker.scan_iter("{dramatiq:seat_operations}:__acks__.*")), (
+            "nothing was in its hands"
+        )
     assert all(service.result(job)["result"]["success"] for job in queued)
 
 

@@ -15,7 +15,7 @@ from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.app import Services, create_app
-from tests.conftest import wait_for
+from tests.conftest import ON_CLUSTER, wait_for
 from tests.web import JWT
 
 
@@ -29,9 +29,12 @@ def is_consistent(store: Store, event: Event) -> bool:
 
 
 def commands(store: Store) -> Counter[str]:
-    """How often the server has carried out each command so far, those in scripts included."""
-    stats = store.client.info("commandstats")
-    return Counter({name.removeprefix("cmdstat_"): command["calls"] for name, command in stats.items()})
+    """How often the servers have carried out each command so far, those in scripts included."""
+    total: Counter[str] = Counter()
+    for server in store.servers.primaries():
+        stats = server.info("commandstats")
+        total.update({name.removeprefix("cmdstat_"): command["calls"] for name, command in stats.items()})
+    return total
 
 
 def lapse(store: Store, seat: SeatId) -> None:
@@ -49,7 +52,7 @@ def server() -> Iterator[EmbeddedRedis]:
 @pytest.fixture
 def brief(make_settings: Callable[..., Settings], store: Store) -> Store:
     """The same server, where a hold lasts 150 ms."""
-    return Store.connect(make_settings(lock_expiration_time=0.15), connections=4)
+    return Store.connect(make_settings(lock_expiration_time=0.6 if ON_CLUSTER else 0.15), connections=4)
 
 
 @pytest.fixture

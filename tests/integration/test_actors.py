@@ -70,8 +70,8 @@ def test_nothing_stays_in_the_queue(store: Store, queue: Queue, event: Event) ->
         jobs = [_accept(store, queue, SeatId(event.id, n), str(uuid4())) for n in range(1, 21)]
         wait_for(lambda: all(store.jobs.read(job).ended for job in jobs))
         queue.broker.join(QUEUE, timeout=5_000)
-    left = {str(key) for key in queue.broker.client.keys("*")} - {"b'dramatiq:__heartbeats__'"}
-    assert [key for key in left if ".wake" not in key] == []
+    left = list(queue.broker.servers.client.scan_iter("*dramatiq*"))
+    assert [key for key in left if b".wake" not in key and b"__heartbeats__" not in key] == []
 
 
 def test_an_idle_worker_is_woken_rather_than_polling(store: Store, queue: Queue, event: Event) -> None:
@@ -94,7 +94,8 @@ def test_a_message_wakes_a_waiting_consumer(
     found: list[object] = []
     waiting = threading.Thread(target=lambda: found.append(next(consumer)), daemon=True)
     waiting.start()
-    wait_for(lambda: queue.broker.client.info("clients")["blocked_clients"])
+    servers = queue.broker.servers.primaries()
+    wait_for(lambda: any(server.info("clients")["blocked_clients"] for server in servers))
     _accept(store, queue, SeatId(event.id, 1), user)
     waiting.join(10)
     assert found
@@ -309,7 +310,7 @@ def test_a_script_that_breaks_fails_its_job(
     assert shown.status == "failed"
     assert shown.result is not None
     assert shown.result.error == "internal-error"
-    assert queue.broker.client.zcard("dramatiq:seat_operations.XQ") == 1
+    assert queue.broker.servers.client.zcard("{dramatiq:seat_operations}:seat_operations.XQ") == 1
 
 
 def test_a_job_outlives_an_outage_of_its_state(make_settings: Callable[..., Settings], user: str) -> None:
@@ -328,7 +329,7 @@ def test_a_job_outlives_an_outage_of_its_state(make_settings: Callable[..., Sett
         state.stop()
         with working(store, queue):
             assert queue.send_jobs([(job, task)])
-            wait_for(lambda: queue.broker.client.hlen("dramatiq:seat_operations.DQ.msgs"), 20)
+            wait_for(lambda: queue.broker.servers.client.hlen("{dramatiq:seat_operations}:seat_operations.DQ.msgs"), 20)
             state.start()
             wait_for(lambda: store.jobs.read(job).ended, 20)
         assert store.seats.get(SeatId(event.id, 1)).user == user
@@ -456,8 +457,9 @@ def test_a_foreign_key_does_not_end_the_listening(
     brief = Store.connect(make_settings(lock_expiration_time=0.1), connections=2)
     with listening(store, queue):
         store.client.set(b"seat:\xff:lock", 1, px=1)
-        wait_for(lambda: not store.client.pubsub_numpat())
-        wait_for(lambda: store.client.pubsub_numpat())
+        servers = store.servers.primaries()
+        wait_for(lambda: not all(server.pubsub_numpat() for server in servers))
+        wait_for(lambda: all(server.pubsub_numpat() for server in servers))
         Buyer(brief, user).hold(SeatId(event.id, 1))
         wait_for(lambda: queue.depth() == 1)
     assert queue.depth() == 1
@@ -498,11 +500,11 @@ def test_idle_events_are_dropped_from_the_index_and_found_again(
 
 def test_the_queues_clock_is_the_servers(queue: Queue) -> None:
     """A host whose clock is years behind does not look dead to the others."""
-    seconds, _ = queue.broker.client.time()
+    seconds, _ = queue.broker.servers.client.time()
     with freeze_time("2001-01-01"):
         assert abs(queue.broker.now_ms() - seconds * 1000) < 5_000
         queue.broker.do_fetch(QUEUE, 1)
-    beats: Any = queue.broker.client.zrange("dramatiq:__heartbeats__", 0, -1, withscores=True)
+    beats: Any = queue.broker.servers.client.zrange("{dramatiq:seat_operations}:__heartbeats__", 0, -1, withscores=True)
     assert all(abs(at - seconds * 1000) < 5_000 for _, at in beats)
 
 
@@ -538,7 +540,10 @@ def _taken(consumer: WakingConsumer, count: int) -> list[MessageProxy]:
 
 def _unacknowledged(queue: Queue) -> int:
     """Messages that a worker has taken, and not said that it is done with."""
-    return sum(queue.broker.client.scard(key) for key in queue.broker.client.keys("dramatiq:__acks__.*"))
+    return sum(
+        queue.broker.servers.client.scard(key)
+        for key in queue.broker.servers.client.scan_iter("{dramatiq:seat_operations}:__acks__.*")
+    )
 
 
 def test_a_full_consumer_waits_for_an_acknowledgement(narrow: Queue) -> None:
@@ -578,7 +583,7 @@ def test_acknowledgements_that_make_half_the_room_free_wake_a_full_consumer(
 
 def _tokens(queue: Queue) -> int:
     """Workers that what is in the wake list would wake."""
-    return int(queue.broker.client.llen(queue.broker.wake_key(QUEUE)))
+    return int(queue.broker.servers.client.llen(queue.broker.wake_key(QUEUE)))
 
 
 def test_many_messages_that_one_worker_takes_wake_one(queue: Queue, store: Store, event: Event) -> None:
@@ -621,7 +626,7 @@ def test_acknowledgements_are_sent_with_the_next_fetch(queue: Queue, store: Stor
         assert _unacknowledged(queue) == 1, "the one before was sent with this one's fetch"
     consumer.close()
     assert _unacknowledged(queue) == 0
-    assert queue.broker.client.hlen("dramatiq:seat_operations.msgs") == 0
+    assert queue.broker.servers.client.hlen("{dramatiq:seat_operations}:seat_operations.msgs") == 0
 
 
 def test_acknowledgements_that_were_not_sent_are_sent_by_the_next_consumer(

@@ -14,6 +14,7 @@ import yaml
 from reservation.checks import Finding, check, report
 from reservation.embedded import EmbeddedRedis
 from reservation.settings import Settings
+from tests.conftest import one_server
 
 MakeSettings = Callable[..., Settings]
 
@@ -29,6 +30,7 @@ def server(*options: str, durable: bool = True) -> Iterator[EmbeddedRedis]:
         yield running
 
 
+@one_server
 def test_the_server_that_is_shipped_is_as_it_should_be(settings: Settings) -> None:
     """Nothing is found about the embedded one."""
     assert check(settings) == []
@@ -80,6 +82,7 @@ def test_more_notifications_than_needed_are_fine(make_settings: MakeSettings, fl
         assert check(make_settings(redis_url=running.url())) == []
 
 
+@one_server
 def test_the_queues_server_need_not_be_durable(make_settings: MakeSettings) -> None:
     """The ledger knows every job; a queue that is empty after a restart is filled again."""
     with server("--notify-keyspace-events", "", durable=False) as queue:
@@ -102,6 +105,7 @@ def test_the_servers_of_compose_are_as_they_should_be(make_settings: MakeSetting
         assert set(service["depends_on"]) == {"redis", "queue"}
 
 
+@one_server
 def test_a_queues_server_that_evicts_is_warned_of(make_settings: MakeSettings) -> None:
     """It only delays: no seat is lost with a message."""
     with server("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb") as queue:
@@ -151,6 +155,7 @@ def test_a_sentinel_is_no_server(make_settings: MakeSettings, monkeypatch: pytes
     assert "is a Sentinel" in check(make_settings())[0].text
 
 
+@one_server
 def test_a_server_that_is_too_old_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its version, which managed servers tell too; before Redis 6 by not knowing HELLO."""
     monkeypatch.setattr("reservation.checks.OLDEST", (99, 0))

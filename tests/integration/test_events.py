@@ -38,7 +38,7 @@ class _Breaking(Scripts):
     """Loses the server at a step of a creation."""
 
     def __init__(self, scripts: Scripts, step: str) -> None:
-        super().__init__(scripts.client, scripts._guard)
+        super().__init__(scripts.servers, scripts._guard)
         self._step = step
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:

@@ -12,6 +12,7 @@ things each time.
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,16 +29,19 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reservation import keys
-from reservation.clients import Sent
+from reservation.clients import Command, Sent
 from reservation.codes import Code
+from reservation.embedded import EmbeddedRedis
 from reservation.errors import ReservationError
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
 from reservation.models import Job
 from reservation.pipelining import Pipelining
 from reservation.seats import Accepted, Verdict
+from reservation.servers import bare
 from reservation.settings import Settings
 from reservation.store import Store
+from tests.cluster import RedisCluster
 from tests.integration.seat_model import Model
 
 T = TypeVar("T")
@@ -112,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.store, self.client = store, store.client
         self.client.flushall()
-        self.client.set_response_callback("EVALSHA", self._on_reply)
+        Overheard.hear = self._on_reply
         self.grow_older = self.client.register_script(GROW_OLDER)
         self.expect: Callable[[], object] | None = None
         self.expected: object = None
@@ -302,7 +306,7 @@ class Machine(RuleBasedStateMachine):
         left = ends[0] - self._clock_ms()
         older = max(min(WHILE_MS, left - WHILE_MS) if when == "later" else left - NEAR_MS, 0)
         if older:
-            self.grow_older(args=[older])
+            self.grow_older(keys=[keys.event(self.event)], args=[older])
             self.model.grow_older(older)
         # Awake, so that what comes next comes within the very millisecond.
         while when != "later" and self._clock_ms() < ends[0] - older + AROUND_MS[when]:
@@ -442,21 +446,38 @@ def _kind(outcome: Any) -> str:
 
 
 class Overheard(Sent):
-    """Lets the client's callback hear each reply, as redis-py does where the commands are sent again."""
+    """Lets the machine hear each reply; redis-py does so where the commands are sent again."""
+
+    hear: ClassVar[Callable[[Any], Any]] = staticmethod(lambda reply: reply)
 
     def _read(self) -> list[Any] | None:
-        hear: Callable[[Any], Any] = self._client.response_callbacks["EVALSHA"]
         replies = super()._read()
         try:
-            return replies and [reply if isinstance(reply, Exception) else hear(reply) for reply in replies]
+            return replies and list(map(self._heard, self._commands, replies))
         except redis.ConnectionError:
             return None
 
+    def _heard(self, command: Command, reply: Any) -> Any:
+        of_script = command[0] == "EVALSHA" and not isinstance(reply, Exception)
+        return type(self).hear(reply) if of_script else reply
+
+
+def overheard(pool: redis.ConnectionPool) -> redis.Redis:
+    """A client whose replies the machine hears."""
+    server = bare(pool)
+    server.set_response_callback("EVALSHA", lambda reply, **_: Overheard.hear(reply))
+    return server
+
 
 @pytest.fixture
-def hurried(make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def hurried(
+    redis_server: EmbeddedRedis | RedisCluster, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     """The test's server, with rules under which much happens to three seats."""
-    monkeypatch.setattr("reservation.scripts.Sent", Overheard)
+    for module in ("servers", "cluster"):
+        monkeypatch.setattr(f"reservation.{module}.Sent", Overheard)
+        monkeypatch.setattr(f"reservation.{module}.bare", overheard)
+    monkeypatch.setattr("reservation.clients.Retry", lambda _, retries, **kinds: Retry(NoBackoff(), retries, **kinds))
     settings = make_settings(
         max_held_seats=2,
         max_open_jobs=3,
@@ -468,9 +489,10 @@ def hurried(make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPa
     store = Store.connect(settings, connections=4)
     # What happens while a call is under way, happens in the same thread.
     store.scripts.pipelining = Pipelining(store.scripts._begin, at_once=2)
-    store.client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 3)
-    yield store
-    store.client.connection_pool.disconnect()
+    # What is tried again because its slot is on the way, is nothing that the model knows of.
+    with redis_server.still if isinstance(redis_server, RedisCluster) else nullcontext():
+        yield store
+    store.servers.close()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def short(server: EmbeddedRedis, make_settings: Callable[..., Settings], store: 
     """A queue in which one message may wait."""
     queue = Queue.connect(make_settings(broker_url=server.url(), max_queued_messages=1), store, connections=2)
     yield queue
-    queue.broker.client.connection_pool.disconnect()
+    queue.broker.servers.close()
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def short(server: EmbeddedRedis, make_settings: Callable[..., Settings], store: 
 def test_a_queue_that_takes_no_messages_is_shown_as_down(short: Queue, fault: str, cure: str) -> None:
     """Although it answers: what is accepted waits for the sweeper."""
     assert short.reachable()
-    short.broker.client.execute_command(fault)
+    short.broker.servers.send([tuple(fault.split())])
     assert not short.reachable()
-    short.broker.client.execute_command(cure)
+    short.broker.servers.send([tuple(cure.split())])
     assert short.reachable()
 
 
 def test_whatever_the_queue_refuses_a_job_stays_accepted(short: Queue, event: Event) -> None:
     """Also what does not pass by itself: an error here would be told of a job that is in the ledger."""
-    short.broker.client.set(f"dramatiq:{QUEUE}", "not a list")
+    short.broker.servers.client.set(f"{{dramatiq:{QUEUE}}}:{QUEUE}", "not a list")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        short.broker.client.rpush(f"dramatiq:{QUEUE}", 1)
+        short.broker.servers.client.rpush(f"{{dramatiq:{QUEUE}}}:{QUEUE}", 1)
     assert not short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), ""))])
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-import redis
 from falcon import testing
 
+from reservation.connections import connect
 from reservation.embedded import EmbeddedRedis
 from reservation.models import Event
 from reservation.settings import Settings
@@ -192,7 +192,7 @@ def test_without_its_counts_everybody_is_served(
     finally:
         services.queue.guard.stop()
         wait_for(lambda: "guard-broker" not in {thread.name for thread in threading.enumerate()})
-        services.queue.backlog._client.connection_pool.disconnect()
+        services.queue.backlog._servers.close()
 
 
 def test_counts_are_forgotten(
@@ -200,7 +200,8 @@ def test_counts_are_forgotten(
 ) -> None:
     """No key stays for longer than two windows."""
     limited.simulate_get(f"/events/{event.id}")
-    with redis.Redis.from_url(make_settings(**LIMITS).limits_url, decode_responses=True) as counts:
-        found = list(counts.scan_iter("*"))
-        assert found
-        assert all(0 < counts.ttl(key) <= 2 * 86_400 + 1 for key in found)
+    servers = connect(make_settings(**LIMITS).limits_url, connections=1)
+    found = list(servers.client.scan_iter("limits:*"))
+    assert found
+    assert all(0 < servers.client.ttl(key) <= 2 * 86_400 + 1 for key in found)
+    servers.close()

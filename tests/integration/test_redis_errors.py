@@ -28,7 +28,7 @@ def admin(server: EmbeddedRedis) -> Iterator[redis.Redis]:
 def own(server: EmbeddedRedis, make_settings: Callable[..., Settings]) -> Iterator[Store]:
     store = Store.connect(make_settings(redis_url=server.url()), connections=4)
     yield store
-    store.client.connection_pool.disconnect()
+    store.servers.close()
 
 
 @contextmanager

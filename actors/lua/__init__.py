@@ -1,0 +1,1 @@
+"""The queue's own Lua scripts; Dramatiq has the others."""

@@ -1,0 +1,362 @@
+"""State and queue on three primaries: what goes where, what happens while a slot moves, and when a node is gone."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from uuid import uuid4
+
+import pytest
+import redis
+
+from actors.queue import Queue
+from actors.sweeper import Sweeper
+from reservation import keys
+from reservation.connections import connect
+from reservation.errors import StateUnavailable
+from reservation.ids import JobId, SeatId
+from reservation.jobs import Task
+from reservation.models import Event
+from reservation.rounds import RoundPipelining
+from reservation.servers import Servers
+from reservation.settings import Settings
+from reservation.store import Store
+from tests.cluster import Node, RedisCluster, cluster, slot
+from tests.conftest import wait_for, working
+
+Make = Callable[..., Settings]
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[RedisCluster]:
+    """Three primaries."""
+    with cluster() as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def servers(nodes: RedisCluster) -> Iterator[Servers]:
+    """A client with one connection to each: one that is not given back is missed at once."""
+    servers = connect(nodes.url(), connections=1, timeout_s=0.5)
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def store(nodes: RedisCluster, make_settings: Make) -> Iterator[Store]:
+    store = Store.connect(make_settings(redis_url=nodes.url()), connections=8, pipelining=RoundPipelining)
+    yield store
+    store.servers.close()
+
+
+@pytest.fixture
+def queue(nodes: RedisCluster, make_settings: Make, store: Store) -> Queue:
+    return Queue.connect(make_settings(redis_url=nodes.url(), queue_shards=4), store, connections=8)
+
+
+def events_of_each(store: Store, nodes: RedisCluster, seats: int = 20) -> dict[int, Event]:
+    """An event on each node, by the node's port."""
+    found: dict[int, Event] = {}
+    while len(found) < len(nodes.primaries()):
+        event = store.events.create("Opening night", seats)
+        found.setdefault(nodes.owner(slot(event.id)).port, event)
+    return found
+
+
+def other_than(nodes: RedisCluster, node: Node) -> Node:
+    return next(each for each in nodes.primaries() if each is not node)
+
+
+# Where things go -------------------------------------------------------------------------------------------------
+
+
+def test_replies_come_in_the_order_of_their_commands(servers: Servers) -> None:
+    """Whichever nodes they are from, an error among them; and the connections are given back."""
+    for _ in range(3):
+        names = [f"key-{number}" for number in range(50)]
+        servers.send([("DEL", name) for name in names])
+        commands = [("SET", name, number) for number, name in enumerate(names)]
+        assert servers.send(commands) == ["OK"] * 50
+        replies = servers.send([*(("GET", name) for name in names), ("LPUSH", "key-1", 1)])
+        assert replies[:-1] == [str(number) for number in range(50)]
+        assert isinstance(replies[-1], redis.ResponseError)
+
+
+def test_events_are_spread_over_the_nodes(store: Store, nodes: RedisCluster) -> None:
+    """Each event is on one node with all that is its own, and every node has some."""
+    events = events_of_each(store, nodes)
+    for port, event in events.items():
+        user, seat, job = str(uuid4()), SeatId(event.id, 1), JobId.new(event.id)
+        store.seats.accept_hold(seat, user, job)
+        store.seats.hold(seat, user, job)
+        (node,) = [node for node in nodes.nodes if node.port == port]
+        for name in (keys.event(event.id), keys.seat(seat), keys.lock(seat), keys.job(job)):
+            assert node.client.exists(name)
+        (loads,) = [store.events.load_each([each.id for each in events.values()])]
+        assert loads[event.id].holds == 1
+
+
+def test_a_fleet_is_seen_whole(store: Store) -> None:
+    """What its script looks at is in one slot."""
+    store.fleet.beat(keys.WORKERS, "a worker", 7)
+    store.fleet.beat(keys.SWEEPERS, "a sweeper")
+    assert tuple(store.fleet.load()) == (1, 1, 7)
+
+
+def test_queues_are_spread_over_the_nodes_by_event(store: Store, queue: Queue, nodes: RedisCluster) -> None:
+    """An event has one queue, whoever sends; four queues are on every node of three."""
+    queue.broker.flush_all()
+    events = [store.events.create("Opening night", 10) for _ in range(40)]
+    jobs = [(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")) for event in events]
+    assert queue.send_jobs(jobs)
+    waiting = {name: int(queue.broker.servers.client.llen(queue.broker.key(name))) for name in queue.shards}
+    assert sum(waiting.values()) == queue.depth() == 40
+    assert all(waiting.values())
+    owners = {
+        nodes.owner(int(nodes.nodes[0].say("CLUSTER", "KEYSLOT", queue.broker.key(name)))).port for name in waiting
+    }
+    assert owners == {node.port for node in nodes.primaries()}
+    queue.broker.flush_all()
+
+
+def test_jobs_of_all_queues_are_carried_out(store: Store, queue: Queue, nodes: RedisCluster) -> None:
+    """By one worker, who listens on every one."""
+    events = events_of_each(store, nodes)
+    with working(store, queue, threads=1):
+        jobs = []
+        for event in events.values():
+            for number in range(1, 7):
+                job, user = JobId.new(event.id), str(uuid4())
+                store.seats.accept_hold(SeatId(event.id, number), user, job)
+                jobs.append((job, Task("HOLD_SEAT", SeatId(event.id, number), user, "")))
+        queue.send_jobs(jobs)
+        wait_for(lambda: all(store.jobs.read(job).ended for job, _ in jobs))
+    assert all(store.seats.get(task.seat_id).user == task.user for _, task in jobs)
+
+
+def test_a_sweeper_looks_at_every_node(store: Store, queue: Queue, nodes: RedisCluster, make_settings: Make) -> None:
+    """Jobs whose messages were lost are sent again, and holds that ended are freed, wherever their event is."""
+    queue.broker.flush_all()
+    brief = Store.connect(make_settings(redis_url=nodes.url(), lock_expiration_time=0.05), connections=2)
+    events = events_of_each(store, nodes)
+    for event in events.values():
+        job, user = JobId.new(event.id), str(uuid4())
+        brief.seats.accept_hold(SeatId(event.id, 1), user, job)
+        brief.seats.hold(SeatId(event.id, 1), user, job)
+    wait_for(lambda: all(store.events.load(event.id).due for event in events.values()))
+    Sweeper(store, queue).sweep()
+    assert queue.depth() >= len(events)
+    with working(store, queue):
+        wait_for(lambda: not any(store.events.load(event.id).holds for event in events.values()))
+    brief.servers.close()
+
+
+# While a slot moves ----------------------------------------------------------------------------------------------
+
+
+def test_a_slot_that_has_moved_is_found(store: Store, nodes: RedisCluster) -> None:
+    """By who has asked the node that had it, and by all that share what is known of the cluster."""
+    event = store.events.create("Opening night", 20)
+    before = nodes.owner(slot(event.id))
+    nodes.move(slot(event.id), other_than(nodes, before))
+    assert store.seats.get(SeatId(event.id, 1)).status == "Available"
+    asked = before.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    for _ in range(5):
+        store.seats.get(SeatId(event.id, 1))
+    assert before.client.info("commandstats")["cmdstat_evalsha"]["calls"] == asked, "it was asked again"
+
+
+def test_what_is_half_moved_is_refused_for_a_while_and_not_half_done(store: Store, nodes: RedisCluster) -> None:
+    """A script whose keys are on two nodes does nothing; once they are together, it does all."""
+    event, user = store.events.create("Opening night", 200), str(uuid4())
+    source = nodes.owner(slot(event.id))
+    to = other_than(nodes, source)
+    nodes.move(slot(event.id), to, half=True)
+    refused: list[BaseException | None] = []
+    jobs = {number: JobId.new(event.id) for number in range(1, 21)}
+    for number, job in jobs.items():
+        try:
+            store.seats.accept_hold(SeatId(event.id, number), user, job)
+        except StateUnavailable as error:
+            refused.append(error.__cause__)
+    assert refused, "no key was on its way"
+    assert {type(error) for error in refused} == {redis.exceptions.TryAgainError}
+    nodes.finish(slot(event.id), source, to)
+    accepted = {job for job in jobs.values() if to.client.exists(keys.job(job))}
+    assert len(accepted) == len(jobs) - len(refused)
+    assert set(to.client.zrange(keys.jobs(event.id), 0, -1)) == {str(job) for job in accepted}
+
+
+def test_a_loaded_slot_moves_to_and_fro_and_no_promise_breaks(store: Store, queue: Queue, nodes: RedisCluster) -> None:
+    """Buyers hold and reserve the seats of one event while its slot moves between all nodes: every job that was
+    accepted ends, each seat is sold to one buyer, and to the one who was told so."""
+    event = store.events.create("Opening night", 300)
+    buyers = 6
+    told: dict[int, str] = {}
+    accepted: list[JobId] = []
+    moves = 0
+    done = threading.Event()
+
+    def until_it_works(act: Callable[[], str]) -> str:
+        while True:
+            try:
+                return act()
+            except StateUnavailable as error:
+                if error.job_id is not None and store_knows(error.job_id):
+                    return error.job_id
+                time.sleep(0.01)
+
+    def store_knows(job: str) -> bool:
+        return until_read(lambda: _exists(store, JobId.parse(job)))
+
+    def until_read(read: Callable[[], bool]) -> bool:
+        while True:
+            try:
+                return read()
+            except StateUnavailable:
+                time.sleep(0.01)
+
+    def carry_out(action: str, number: int, user: str) -> bool:
+        accept = store.seats.accept_hold if action == "HOLD_SEAT" else store.seats.accept_reserve
+        seat = SeatId(event.id, number)
+        job = JobId.parse(until_it_works(lambda: accept(seat, user, JobId.new(event.id)).job_id))
+        accepted.append(job)
+        queue.send_jobs([(job, Task(action, seat, user, ""))])  # type: ignore[arg-type]  # one of two
+        assert until_read(partial(_waited, store, job))
+        result = store.jobs.read(job).result
+        return result is not None and result.success
+
+    def buy(mine: int) -> None:
+        for number in range(mine + 1, 301, buyers):
+            user = str(uuid4())
+            if carry_out("HOLD_SEAT", number, user) and carry_out("RESERVE_SEAT", number, user):
+                told[number] = user
+
+    with working(store, queue):
+        sweeping = threading.Thread(target=_sweep, args=(store, queue, done))
+        threads = [threading.Thread(target=buy, args=(number,)) for number in range(buyers)]
+        for thread in (sweeping, *threads):
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            nodes.move(slot(event.id), other_than(nodes, nodes.owner(slot(event.id))))
+            moves += 1
+        for thread in threads:
+            thread.join()
+        done.set()
+        sweeping.join()
+    assert moves >= 3
+    assert len(told) == 300
+    for number, user in told.items():
+        seat = store.seats.get(SeatId(event.id, number))
+        assert (seat.status, seat.user) == ("Reserved", user)
+    assert all(store.jobs.read(job).ended for job in accepted)
+
+
+def _exists(store: Store, job: JobId) -> bool:
+    return bool(store.scripts.execute("EXISTS", keys.job(job)))
+
+
+def _waited(store: Store, job: JobId) -> bool:
+    wait_for(lambda: store.jobs.read(job).ended, 40)
+    return True
+
+
+def _sweep(store: Store, queue: Queue, done: threading.Event) -> None:
+    sweeper = Sweeper(store, queue)
+    store.fleet.beat(keys.WORKERS, "a worker")
+    while not done.wait(0.5):
+        try:
+            store.fleet.beat(keys.WORKERS, "a worker")
+            sweeper.sweep()
+        except StateUnavailable:
+            pass
+
+
+# When a node is gone ---------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_gone_takes_its_events_only(store: Store, nodes: RedisCluster) -> None:
+    """Those of the others are sold on; nobody waits for it twice, and it is asked again once it is back."""
+    events = events_of_each(store, nodes)
+    port, lost = next(iter(events.items()))
+    (node,) = [node for node in nodes.nodes if node.port == port]
+    node.pause()
+    began = time.monotonic()
+    with pytest.raises(StateUnavailable):
+        store.seats.get(SeatId(lost.id, 1))
+    waited = time.monotonic() - began
+    began = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(StateUnavailable):
+            store.seats.get(SeatId(lost.id, 1))
+        for event in events.values():
+            if event is not lost:
+                assert store.seats.get(SeatId(event.id, 1)).status == "Available"
+    assert time.monotonic() - began < 100 * waited / 2, "each call waited for the node"
+    node.go_on()
+    wait_for(lambda: not _is_refused(store, lost))
+
+
+def _is_refused(store: Store, event: Event) -> bool:
+    try:
+        store.seats.get(SeatId(event.id, 1))
+    except StateUnavailable:
+        return True
+    return False
+
+
+def test_nobody_is_refused_before_any_node_was_asked(make_settings: Make) -> None:
+    """Nothing is sent when it is put together: a service may start before its cluster."""
+    store = Store.connect(make_settings(redis_url="redis+cluster://127.0.0.1:1"), connections=1)
+    with pytest.raises(StateUnavailable) as refused:
+        store.events.active()
+    assert "no node of the cluster answers" in str(refused.value.__cause__)
+
+
+def test_what_is_on_other_nodes_is_swept(store: Store, queue: Queue, nodes: RedisCluster) -> None:
+    """Jobs there are sent again although a node is gone, whichever it is: also that of the sweeper's own index."""
+    for node in nodes.primaries():
+        store.fleet.beat(keys.WORKERS, "a worker")
+        queue.broker.flush_all()
+        events = events_of_each(store, nodes)
+        jobs = {}
+        for event in events.values():
+            jobs[event.id] = JobId.new(event.id)
+            store.seats.accept_hold(SeatId(event.id, 1), str(uuid4()), jobs[event.id])
+        there = [event.id for port, event in events.items() if port != node.port]
+        sweeper = Sweeper(store, queue)
+        node.pause()
+        try:
+            wait_for(partial(_swept, sweeper, store, [jobs[event_id] for event_id in there]), 20)
+        finally:
+            node.go_on()
+        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]
+
+
+def _swept(sweeper: Sweeper, store: Store, jobs: list[JobId]) -> bool:
+    """Whether all of these have been sent again."""
+    with suppress(StateUnavailable):
+        store.fleet.beat(keys.WORKERS, "a worker")
+    sweeper.sweep()
+    attempts = store.scripts.execute_each([("HGET", keys.job(job), "attempts") for job in jobs])
+    return all(attempt is not None and int(attempt) > 1 for attempt in attempts)
+
+
+def test_jobs_go_by_another_queue_while_theirs_is_gone(store: Store, queue: Queue, nodes: RedisCluster) -> None:
+    """Events on other nodes are sold on, whichever node is gone."""
+    for node in nodes.primaries():
+        events = events_of_each(store, nodes)
+        there = [event for port, event in events.items() if port != node.port]
+        with working(store, queue):
+            node.pause()
+            try:
+                for event in there:
+                    for number in range(1, 7):
+                        seat, user, job = SeatId(event.id, number), str(uuid4()), JobId.new(event.id)
+                        store.seats.accept_hold(seat, user, job)
+                        assert queue.send_jobs([(job, Task("HOLD_SEAT", seat, user, ""))])
+                        wait_for(lambda job=job: store.jobs.read(job).ended)  # type: ignore[misc]
+            finally:
+                node.go_on()
+        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]
