@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test fuzz faults soak bench bench-full lint spec lock audit licences image clean
+.PHONY: up demo test fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -24,6 +24,10 @@ faults: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.faults soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# A cluster of three primaries with a replica each loses one of them while seats are sold.
+failover: $(VENV)/.dev
+	$(BIN)/python -m tests.faults failover $(if $(SECONDS),--seconds $(SECONDS))
 
 # The service beside its yardsticks: four minutes, or nine with more rounds and a hundred large events.
 bench: $(VENV)/.bench

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tests.faults.failover import Loss
+from tests.faults.failover import run as run_failover
 from tests.faults.nemesis import FAULTS, HOST_FAILED, Fault, Strike, schedule
 from tests.faults.stack import Stack
 from tests.faults.trial import Outcome, run
@@ -128,6 +130,35 @@ def soak(seconds: float, seed: int | None) -> None:
             )
     _summary(outcomes, hits, seed)
     sys.exit(any(outcome.violations for outcome in outcomes))
+
+
+@cli.command()
+@click.option("--seconds", type=click.FloatRange(3), default=20, show_default=True, help="Before, and again after it.")
+def failover(seconds: float) -> None:
+    """A cluster loses a primary while seats are sold: what was lost with it."""
+    lags = (0.0, 0.0, 0.5)
+    rows = Table("the replica lags by", *(f"{lag} s" if lag else "" for lag in lags), box=MARKDOWN)
+    losses = [
+        run_failover(seconds, seconds, seed, lag_s, lambda text: console.print(f"[dim]{text}"))
+        for seed, lag_s in enumerate(lags)
+    ]
+    figures: dict[str, Callable[[Loss], object]] = {
+        "events of the node that was killed": lambda loss: loss.events_lost,
+        "longest time without a hold of one of them": lambda loss: f"{loss.away_s:.1f} s",
+        "the same of all others": lambda loss: f"{loss.elsewhere_s:.2f} s",
+        "jobs accepted": lambda loss: f"{loss.jobs:,}",
+        "of them unknown afterwards": lambda loss: loss.unknown,
+        "of them not ended": lambda loss: len(loss.endless),
+        "seats that a buyer was told are theirs": lambda loss: f"{loss.told:,}",
+        "of them not theirs afterwards": lambda loss: loss.forgotten,
+        "of them told to two": lambda loss: loss.told_twice,
+        "sold twice, among what survived": lambda loss: len(loss.sold_twice),
+        "answers 5xx, and none": lambda loss: sum(loss.refused.values()),
+    }
+    for what, figure in figures.items():
+        rows.add_row(what, *(str(figure(loss)) for loss in losses))
+    console.print(rows)
+    sys.exit(any(loss.sold_twice or loss.endless for loss in losses))
 
 
 def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
