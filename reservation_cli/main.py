@@ -1,5 +1,6 @@
 """The `reservation` command."""
 
+import logging
 import socket
 import sys
 import uuid
@@ -19,6 +20,17 @@ log = structlog.get_logger()
 def _load(**overrides: Any) -> Settings:
     try:
         return settings.load(**{name: value for name, value in overrides.items() if value is not None})
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _running() -> Settings:
+    """The settings for commands that look at a running service. Standard output is theirs: they log nothing."""
+    from reservation_cli.running import running
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        return running(_load())
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
 
@@ -130,6 +142,21 @@ def sweeper() -> None:
     logs.configure(loaded, "sweeper")
     _require_redis(loaded)
     sweepers.run(loaded)
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Show it once; exit status 0: ready, 1: degraded, 2: no state.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--interval", type=click.FloatRange(0.1, 3600), default=2, show_default=True, help="Seconds.")
+@click.option("--top", type=click.IntRange(0, 100), default=5, show_default=True, help="Events to list.")
+def status(once: bool, as_json: bool, interval: float, top: int) -> None:
+    """Show what the service is doing, again and again: queue, jobs, workers, holds."""
+    from reservation_cli.status import run
+
+    try:
+        sys.exit(run(_running(), once=once, as_json=as_json, interval_s=interval, top=top))
+    except KeyboardInterrupt:
+        sys.exit(0)
 
 
 @cli.command()

@@ -1,0 +1,77 @@
+"""What all events together have going on, for people who watch: reads only, in pages."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from reservation import keys
+from reservation.ids import JobId
+from reservation.scripts import Scripts
+
+#: Events asked about in one go: about 2 ms of the server's time, in which nobody else is served.
+_PAGE = 250
+
+
+class EventReport(NamedTuple):
+    """One event, by the server's clock.
+
+    Attributes:
+        event_id: which.
+        holds: all holds, those that are due included.
+        due: holds whose time is up and that nobody has freed yet.
+        open_jobs: jobs that have not ended.
+        ended: jobs that have, since the event was created.
+        oldest_ms: age of the oldest open job; 0 if there is none.
+    """
+
+    event_id: str
+    holds: int
+    due: int
+    open_jobs: int
+    ended: int
+    oldest_ms: int
+
+
+class Overview:
+    """Looks at all active events.
+
+    Arguments:
+        scripts: on the state database.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    def events(self) -> int:
+        """How many events there are. Raises StateUnavailable."""
+        return int(self._scripts.execute("ZCARD", keys.EVENTS))
+
+    def active(self, most: int) -> list[str]:
+        """Events that may have open jobs or holds, those that were touched last first. Raises StateUnavailable."""
+        return list(self._scripts.execute("ZREVRANGE", keys.ACTIVE, 0, most - 1))
+
+    def report(self, event_ids: Iterable[str]) -> list[EventReport]:
+        """What events have going on. Raises StateUnavailable."""
+        wanted = list(event_ids)
+        pages = (wanted[first : first + _PAGE] for first in range(0, len(wanted), _PAGE))
+        return [report for page in pages for report in self._page(page)]
+
+    def names(self, event_ids: Sequence[str]) -> list[str]:
+        """What events are called. Raises StateUnavailable."""
+        return [name or "" for name in self._each([("HGET", keys.event(e), "name") for e in event_ids])]
+
+    def _page(self, event_ids: list[str]) -> Iterable[EventReport]:
+        calls: list[tuple[list[str], list[str | int]]] = [
+            ([keys.event(e), keys.holds(e), keys.jobs(e)], []) for e in event_ids
+        ]
+        replies = self._scripts.run_each("event_report", calls)
+        # The oldest job's key is not one that the script could have declared.
+        oldest = [JobId.parse(reply[-1]) for reply in replies if reply[-1]]
+        created = dict(zip(oldest, self._each([("HGET", keys.job(j), "createdAt") for j in oldest]), strict=True))
+        for event_id, (now, holds, due, open_jobs, ended, job) in zip(event_ids, replies, strict=True):
+            since = created[JobId.parse(job)] if job else None
+            # None too if it has ended, and its result is no longer kept, since.
+            age = 0 if since is None else max(0, now - int(since))
+            yield EventReport(event_id, holds, due, open_jobs, ended, age)
+
+    def _each(self, commands: list[tuple[str, ...]]) -> list[str | None]:
+        return list(self._scripts.execute_each(commands)) if commands else []
