@@ -129,6 +129,15 @@ class LimitReached(Refused):
         return {"limit": self.limit, "held": self.held}
 
 
+class NotFailed(ReservationError):
+    """Raised when a job is to be repeated that is under way, or has its verdict."""
+
+    slug, status = "not-failed", 409
+
+    def __init__(self, job_status: str) -> None:
+        super().__init__(f"This job is {job_status}. Only one that has failed can be repeated.")
+
+
 class KeyReused(ReservationError):
     """Raised when an idempotency key comes with another request than before."""
 

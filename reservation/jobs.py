@@ -1,15 +1,20 @@
 """The job ledger: the truth about every accepted job. A queue message only wakes a worker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from reservation import keys
+from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import NotFound, refusal
 from reservation.ids import JobId, SeatId
 from reservation.models import INSIDER, Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
+
+#: Keys that a SCAN looks at in one go: less than a millisecond, in which nobody else is served.
+_SCAN = 1_000
 
 #: Verdicts in the job's favour: the seat's status then, and what people are told.
 _DONE: dict[Code, tuple[SeatStatus, str]] = {
@@ -70,32 +75,55 @@ class Ledger:
             lag_ms: how long jobs wait before a worker starts them, for the estimate.
             viewer: the UUID that the reader presents. The job's user is shown to nobody else.
         """
-        code, now, *rest = self._scripts.run(
-            "read_job", [keys.job(job_id), keys.jobs(job_id.event), keys.event(job_id.event)], [str(job_id)]
-        )
-        if code != Code.OK:
-            raise refusal(Code(code))
-        rank, pace_us, *pairs = rest
-        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        deadline = int(fields["deadline"])
-        if "code" not in fields and now >= deadline:
-            fields.update(status="failed", code=Code.DEADLINE_PASSED, completedAt=deadline)
-        if viewer not in (INSIDER, fields["user"]):
-            fields["user"] = ""
-        is_open = "code" not in fields
-        return Job(
-            id=str(job_id),
-            type=fields["type"],
-            data=JobData(seat_id=fields["seatId"], user=fields["user"]),
-            status=fields["status"],
-            result=None if is_open else _result(fields, now),
-            created_at=fields["createdAt"],
-            completed_at=fields.get("completedAt"),
-            deadline=deadline,
-            position=rank if is_open and rank >= 0 else None,
-            estimated_wait_time=estimate_s(rank, pace_us, lag_ms) if is_open and rank >= 0 else None,
-            server_time=now,
-        )
+        return _job(job_id, self._found(job_id), lag_ms, viewer)
+
+    def read_each(self, job_ids: Sequence[JobId]) -> list[Job]:
+        """Reads several jobs in one go; leaves out those that are not kept. Raises StateUnavailable."""
+        replies = self._scripts.run_each("read_job", list(map(_read_call, job_ids))) if job_ids else []
+        return [_job(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True) if reply[0] == Code.OK]
+
+    def entry(self, job_id: JobId) -> dict[str, str]:
+        """All that the ledger has about a job, as it is there. Raises NotFound, StateUnavailable."""
+        _, _, _, _, *pairs = self._found(job_id)
+        return dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+    def open_ids(self, event_ids: Sequence[str], most: int, *, newest: bool) -> list[JobId]:
+        """The newest, or oldest, open jobs of each of several events, in one go. Raises StateUnavailable.
+
+        Arguments:
+            most: so many of each event; 0: all.
+        """
+        command = "ZREVRANGE" if newest else "ZRANGE"
+        commands: list[Command] = [(command, keys.jobs(event_id), 0, most - 1) for event_id in event_ids]
+        found = self._scripts.execute_each(commands) if commands else []
+        return [JobId.parse(text) for page in found if page for text in page]
+
+    def scan(self, event_id: str | None, most: int) -> Iterator[list[JobId]]:
+        """Jobs that are kept, ended ones too, a page at a time and in no order; some may come twice. Raises
+        StateUnavailable.
+
+        Arguments:
+            event_id: only of this event, which makes it no faster.
+            most: keys of all kinds that are looked at; each is about a microsecond of the server's time.
+        """
+        looked = 0
+        for server in self._scripts.primaries():
+            cursor = -1
+            while cursor and looked < most:
+                scan = partial(server.scan, max(cursor, 0), match=keys.jobs_like(event_id), count=_SCAN)
+                cursor, found = cast(tuple[int, list[str]], self._scripts.asked(scan))
+                yield [job_id for job_id in map(keys.job_of, found) if job_id is not None]
+                looked += _SCAN
+
+    def kept(self) -> int:
+        """Keys of all kinds, through which `scan` looks. Raises StateUnavailable."""
+        return sum(int(self._scripts.asked(server.dbsize)) for server in self._scripts.primaries())
+
+    def _found(self, job_id: JobId) -> list[Any]:
+        reply: list[Any] = self._scripts.run("read_job", *_read_call(job_id))
+        if reply[0] != Code.OK:
+            raise refusal(Code(reply[0]))
+        return reply
 
     def task(self, job_id: JobId) -> Task:
         """What is to be done for a job. Raises NotFound, StateUnavailable."""
@@ -132,6 +160,36 @@ def estimate_s(rank: int, pace_us: int, lag_ms: int) -> int:
     """Whole seconds until a job of this rank is done, rounded up: the larger of what the event's own
     pace and what the queue's lag lets expect."""
     return ceil(max(rank * pace_us / 1e6, lag_ms / 1e3))
+
+
+def _read_call(job_id: JobId) -> tuple[list[str], list[str | int]]:
+    return [keys.job(job_id), keys.jobs(job_id.event), keys.event(job_id.event)], [str(job_id)]
+
+
+def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
+    """A job, of what `read_job` says of it."""
+    _, now, rank, pace_us, *pairs = reply
+    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    deadline = int(fields["deadline"])
+    if "code" not in fields and now >= deadline:
+        fields.update(status="failed", code=Code.DEADLINE_PASSED, completedAt=deadline)
+    if viewer not in (INSIDER, fields["user"]):
+        fields["user"] = ""
+    is_open = "code" not in fields
+    return Job(
+        id=str(job_id),
+        type=fields["type"],
+        data=JobData(seat_id=fields["seatId"], user=fields["user"]),
+        status=fields["status"],
+        retry_of=fields.get("retryOf"),
+        result=None if is_open else _result(fields, now),
+        created_at=fields["createdAt"],
+        completed_at=fields.get("completedAt"),
+        deadline=deadline,
+        position=rank if is_open and rank >= 0 else None,
+        estimated_wait_time=estimate_s(rank, pace_us, lag_ms) if is_open and rank >= 0 else None,
+        server_time=now,
+    )
 
 
 def _result(fields: dict[str, str], now: int) -> JobResult:

@@ -12,13 +12,15 @@ event sit in one slot and a script may change them together.
                                      request; trimmed by age
     event:{E}:jobs           zset    open jobs, by ticket
     event:{E}:abandoned      string  PX: its creation was given up and must not go on
-    event:{E}:call:<id>      string  PX: what a refresh or release answered, in case its reply is lost
+    event:{E}:call:<id>      string  PX: what a refresh or release answered, in case its reply is lost;
+                                     retry-<token>: which job repeats the failed one
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
                                      reservedAt in ms; reserveJob
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
     job:{E}-J                hash    the job ledger: type, seatId, user, request, status, code,
-                                     createdAt, completedAt, deadline, sentAt in ms, attempts
+                                     createdAt, completedAt, deadline, sentAt in ms, attempts;
+                                     retryOf: the failed job that it repeats
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched
     event:{E}:once:<digest>  string  PX: what a POST about a seat is answered that is sent again
@@ -40,6 +42,7 @@ SWEEPERS = "{fleet}:sweepers"
 QUEUE_LAG = "{fleet}:lag"
 #: What an expiring hold's notification is published under, in database 0.
 LOCK_PATTERN = "__keyspace@{db}__:seat:*:lock"
+_JOB_KEY = re.compile(r"job:\{([a-z0-9]{10,12})\}-([a-z0-9]{25})").fullmatch
 _LOCK_CHANNEL = re.compile(r"__keyspace@\d+__:seat:\{(\w+)\}-(\d+):lock").fullmatch
 
 
@@ -97,6 +100,22 @@ def job(job_id: JobId) -> str:
 
 def once(event_id: str, digest: str) -> str:
     return f"event:{{{event_id}}}:once:{digest}"
+
+
+def jobs_like(event_id: str | None) -> str:
+    """What SCAN finds ledger entries by: an event's, or all."""
+    return f"job:{{{event_id or '*'}}}-*"
+
+
+def job_of(key: str) -> JobId | None:
+    """The job whose ledger entry this is, or None if it is another key."""
+    match = _JOB_KEY(key)
+    return JobId(match[1], match[2]) if match else None
+
+
+def retried(job_id: JobId) -> str:
+    """Which job repeats this one."""
+    return call(job_id.event, f"retry-{job_id.token}")
 
 
 def idempotency(digest: str) -> str:

@@ -188,6 +188,9 @@ class Job(ApiModel):
     type: JobType
     data: JobData
     status: JobStatus
+    retry_of: Annotated[
+        str | None, Field(description="The failed job that this one repeats. Only with those.", examples=[_JOB])
+    ] = None
     result: JobResult | None = None
     created_at: Millis
     completed_at: Millis | None = None

@@ -1,7 +1,7 @@
 """What all events together have going on, for people who watch: reads only, in pages."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from reservation import keys
 from reservation.ids import JobId
@@ -9,6 +9,14 @@ from reservation.scripts import Scripts
 
 #: Events asked about in one go: about 2 ms of the server's time, in which nobody else is served.
 _PAGE = 250
+
+
+Item = TypeVar("Item")
+
+
+def pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """So many at a time."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 class EventReport(NamedTuple):
@@ -50,24 +58,23 @@ class Overview:
         return list(self._scripts.execute("ZREVRANGE", keys.ACTIVE, 0, most - 1))
 
     def report(self, event_ids: Iterable[str]) -> list[EventReport]:
-        """What events have going on. Raises StateUnavailable."""
-        wanted = list(event_ids)
-        pages = (wanted[first : first + _PAGE] for first in range(0, len(wanted), _PAGE))
-        return [report for page in pages for report in self._page(page)]
+        """What events have going on, of those that can be reached. Raises StateUnavailable if none can."""
+        return [report for page in pages(list(event_ids), _PAGE) for report in self._page(page)]
 
     def names(self, event_ids: Sequence[str]) -> list[str]:
         """What events are called. Raises StateUnavailable."""
         return [name or "" for name in self._each([("HGET", keys.event(e), "name") for e in event_ids])]
 
-    def _page(self, event_ids: list[str]) -> Iterable[EventReport]:
+    def _page(self, event_ids: Sequence[str]) -> Iterable[EventReport]:
         calls: list[tuple[list[str], list[str | int]]] = [
             ([keys.event(e), keys.holds(e), keys.jobs(e)], []) for e in event_ids
         ]
         replies = self._scripts.run_each("event_report", calls)
         # The oldest job's key is not one that the script could have declared.
-        oldest = [JobId.parse(reply[-1]) for reply in replies if reply[-1]]
+        found = [(e, reply) for e, reply in zip(event_ids, replies, strict=True) if reply is not None]
+        oldest = [JobId.parse(reply[-1]) for _, reply in found if reply[-1]]
         created = dict(zip(oldest, self._each([("HGET", keys.job(j), "createdAt") for j in oldest]), strict=True))
-        for event_id, (now, holds, due, open_jobs, ended, job) in zip(event_ids, replies, strict=True):
+        for event_id, (now, holds, due, open_jobs, ended, job) in found:
             since = created[JobId.parse(job)] if job else None
             # None too if it has ended, and its result is no longer kept, since.
             age = 0 if since is None else max(0, now - int(since))

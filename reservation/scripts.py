@@ -7,9 +7,9 @@ number of `reservation.codes.Code`.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -20,6 +20,8 @@ from reservation.guard import Guard
 from reservation.pipelining import OnItsWay, Pipelining
 from reservation.rounds import pause
 from reservation.servers import Servers
+
+T = TypeVar("T")
 
 #: How long a command is tried again whose keys a cluster is moving to another node, seconds, and how often.
 _PATIENCE_S, _TRY_AGAIN_S = 0.3, 0.01
@@ -103,6 +105,17 @@ class Scripts:
             return self.pipelining.execute(command)
         except redis.RedisError as error:
             return self._again(command, error)
+
+    def primaries(self) -> list[redis.Redis]:
+        """A client of each server that has keys, to look through them all. Raises StateUnavailable."""
+        return self.asked(self.servers.primaries)
+
+    def asked(self, ask: Callable[[], T]) -> T:
+        """What a client of redis-py's answers. Raises StateUnavailable."""
+        try:
+            return ask()
+        except redis.RedisError as error:
+            raise translated(error) from error
 
     def _again(self, command: Command, error: redis.RedisError) -> Any:
         """What comes of a command that failed: its reply after all, where its keys were on their way from one node

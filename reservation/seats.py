@@ -145,6 +145,7 @@ class Seats:
         *,
         lag_ms: int = 0,
         once: Once | None = None,
+        retry_of: JobId | None = None,
     ) -> Accepted:
         """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached,
         QueueFull, KeyReused, or StateUnavailable with the job id, because it may have been entered.
@@ -152,9 +153,10 @@ class Seats:
         Arguments:
             lag_ms: how long jobs wait for a worker, for who asks again.
             once: the request, if it may be sent again; it is answered with the first one's job then.
+            retry_of: the failed job that this one repeats.
         """
         policy = self._policy
-        own = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs]
+        own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
         return self._accept("accept_hold", seat_id, user, job_id, request_id, once, own)
 
     def accept_reserve(
@@ -166,10 +168,12 @@ class Seats:
         *,
         lag_ms: int = 0,
         once: Once | None = None,
+        retry_of: JobId | None = None,
     ) -> Accepted:
         """Enters a reserve job in the ledger and pins the hold until it ends. Raises NotFound,
         NotHolder, NotOnHold, SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does."""
-        own = [lag_ms, self._policy.reserve_deadline_ms, self._policy.max_open_jobs]
+        policy = self._policy
+        own: list[str | int] = [lag_ms, policy.reserve_deadline_ms, policy.max_open_jobs, _text(retry_of)]
         return self._accept("accept_reserve", seat_id, user, job_id, request_id, once, own)
 
     def _accept(
@@ -180,7 +184,7 @@ class Seats:
         job_id: JobId,
         request_id: str,
         once: Once | None,
-        own: list[int],
+        own: Sequence[str | int],
     ) -> Accepted:
         self._touch(seat_id.event)
         names = keys.job_keys(seat_id, user, job_id)
@@ -347,7 +351,7 @@ class Seats:
         shared: list[str | int] = [
             self._policy.retention_ms,
             request_id,
-            "" if job_id is None else str(job_id),
+            _text(job_id),
             str(seat_id),
             user,
             self._actor(seat_id.event, user),
@@ -362,6 +366,10 @@ class Seats:
         """
         key = self._policy.audit_key[:32] + event_id.encode()
         return blake2b(user.encode(), digest_size=12, key=key).hexdigest()
+
+
+def _text(job_id: JobId | None) -> str:
+    return "" if job_id is None else str(job_id)
 
 
 def _first_time(reply: list[Any], once: Once | None) -> list[Any]:

@@ -4,14 +4,19 @@ import logging
 import socket
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import redis
 import structlog
 
 import reservation
 from reservation import checks, logs, settings
+from reservation.errors import ReservationError
+from reservation.ids import JobId, parse_event_id
 from reservation.settings import Settings, SettingsError
 
 log = structlog.get_logger()
@@ -157,6 +162,75 @@ def status(once: bool, as_json: bool, interval: float, top: int) -> None:
         sys.exit(run(_running(), once=once, as_json=as_json, interval_s=interval, top=top))
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+@cli.group()
+def jobs() -> None:
+    """Look at jobs, and repeat those that failed."""
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Says in one line what an operation was refused for."""
+    try:
+        yield
+    except ReservationError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        raise click.ClickException(f"{error.detail}{cause}") from None
+    except redis.RedisError as error:
+        raise click.ClickException(str(error)) from None
+
+
+_reveal = click.option("--reveal", is_flag=True, help="Show users in full: who knows a user's UUID may act for it.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@jobs.command("list")
+@click.option("--event", default=None, help="Of this event only.")
+@click.option("--status", type=click.Choice(["waiting", "active", "completed", "failed"]), default=None)
+@click.option("--type", "kind", type=click.Choice(["HOLD_SEAT", "RESERVE_SEAT"], case_sensitive=False), default=None)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--oldest", is_flag=True, help="The oldest, not the newest.")
+@_as_json
+@_reveal
+def list_jobs(event: str | None, status: Any, kind: Any, limit: int, oldest: bool, as_json: bool, reveal: bool) -> None:
+    """List jobs, the newest first. Those that have ended are kept for JOB_RESULT_TTL."""
+    from reservation_cli import jobs
+
+    with _refusing():
+        wanted = jobs.Wanted(None if event is None else parse_event_id(event), status, kind)
+        store, _ = jobs.connect(_running())
+        found = jobs.find(store, wanted, limit, oldest=oldest)
+        jobs.print_list(found, as_json=as_json, reveal=reveal)
+        if status not in ("waiting", "active") and store.jobs.kept() > jobs.MOST_KEYS:
+            click.echo(f"Redis has more than {jobs.MOST_KEYS:,} keys: some ended jobs may be missing.", err=True)
+
+
+@jobs.command("show")
+@click.argument("job")
+@_as_json
+@_reveal
+def show_job(job: str, as_json: bool, reveal: bool) -> None:
+    """Show all there is about a job."""
+    from reservation_cli import jobs
+
+    with _refusing():
+        store, _ = jobs.connect(_running())
+        jobs.print_one(store, JobId.parse(job), as_json=as_json, reveal=reveal)
+
+
+@jobs.command("retry")
+@click.argument("job")
+def retry_job(job: str) -> None:
+    """Repeat a job that failed: a new job for the same seat and user, by the same rules as any other.
+
+    Needs the service's own settings. One that has been repeated is not repeated again.
+    """
+    from reservation_cli import jobs
+
+    with _refusing():
+        repeated = jobs.repeat(*jobs.connect(_running()), JobId.parse(job))
+    click.echo(f"repeated as {repeated.job_id}" if repeated.new else f"done already by {repeated.job_id}")
 
 
 @cli.command()

@@ -13,10 +13,11 @@ local function load_job()
   return job
 end
 
--- Enters the job in the ledger and gives it the next ticket.
-local function open_job(type, deadline)
+-- Enters the job in the ledger and gives it the next ticket. `retry_of`: the failed job that it repeats, or ''.
+local function open_job(type, deadline, retry_of)
   redis.call('HSET', job_key, 'type', type, 'status', 'waiting', 'seatId', seat_id, 'user', user,
     'request', request_id, 'createdAt', now, 'deadline', deadline, 'sentAt', now, 'attempts', 1)
+  if retry_of ~= '' then redis.call('HSET', job_key, 'retryOf', retry_of) end
   redis.call('ZADD', jobs_key, redis.call('HINCRBY', event_key, 'tickets', 1), job_id)
 end
 

@@ -6,7 +6,7 @@ keep a seat for ever.
 KEYS  1 to 10 as in _accept
 ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       11 deadline, ms from now; 12 most open jobs, for a seat that the user has reserved already: of the others there
-      are no more than seats
+      are no more than seats; 13 the failed job that this one repeats, or ''
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN,
       NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it is what
       was answered before ]]
@@ -18,7 +18,7 @@ return accept(function(seat, pace)
   if seat.status == 'Reserved' then
     if seat.user ~= user then return {CODE.SEAT_RESERVED, now} end
     if redis.call('ZCARD', jobs_key) >= tonumber(ARGV[12]) then return {CODE.QUEUE_FULL, now} end
-    open_job('RESERVE_SEAT', deadline)
+    open_job('RESERVE_SEAT', deadline, ARGV[13])
     return accepted(job_id, pace)
   end
   if not seat.live then return {CODE.NOT_ON_HOLD, now} end
@@ -26,7 +26,7 @@ return accept(function(seat, pace)
   if seat.pinned then return accepted(seat.reserve_job, pace) end
 
   if seat.reserve_job ~= '' then deadline = math.min(deadline, seat.expires) end
-  open_job('RESERVE_SEAT', deadline)
+  open_job('RESERVE_SEAT', deadline, ARGV[13])
   redis.call('HSET', seat_key, 'reservingUntil', deadline, 'reserveJob', job_id)
   set_hold_end(math.max(seat.expires, deadline))
   return accepted(job_id, pace)

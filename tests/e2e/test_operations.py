@@ -5,8 +5,10 @@ import os
 import pty
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -71,10 +73,66 @@ def test_status_tells_by_its_exit_what_is_missing(redis_server: EmbeddedRedis, t
     assert "state unreachable" in gone.stdout
 
 
-@pytest.mark.parametrize("arguments", [("status", "--once")])
+@pytest.mark.parametrize(
+    "arguments", [("status", "--once"), ("jobs", "list"), ("jobs", "show", f"k3v9x2m7qa-{25 * 'a'}")]
+)
 def test_where_nothing_runs_that_is_said(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """With the settings that would name a server."""
     shown = command(tmp_path, *arguments)
     assert shown.returncode == 1
     assert shown.stderr.startswith("Error: REDIS_URL: is not set, nor is REDIS_HOST, and no `reservation up` runs")
     assert len(shown.stderr.splitlines()) == 1
+
+
+def test_jobs_are_listed_and_shown(service: Service) -> None:
+    """As lines, and one by one; users are shortened unless they are asked for."""
+    event, user = service.create(10), str(uuid4())
+    service.result(service.post("hold", f"{event}-1", user))
+    job = service.result(service.post("reserve", f"{event}-1", user))
+    listed = command(service.folder, "jobs", "list", "--event", event)
+    assert listed.returncode == 0, listed.stderr
+    _, newest, older = listed.stdout.splitlines()
+    assert newest.split()[:4] == [job["id"], "RESERVE_SEAT", "completed", f"{event}-1"]
+    assert "HOLD_SEAT" in older
+    shown = command(service.folder, "jobs", "show", job["id"])
+    assert "The seat is reserved for you." in shown.stdout
+    assert user[:8] in shown.stdout
+    for text in (listed.stdout, shown.stdout, command(service.folder, "jobs", "show", job["id"], "--json").stdout):
+        assert user not in text
+    assert user in command(service.folder, "jobs", "show", job["id"], "--reveal").stdout
+    assert user in command(service.folder, "jobs", "list", "--event", event, "--json", "--reveal").stdout
+
+
+def test_what_cannot_be_repeated_is_refused(service: Service) -> None:
+    """In one line, with status 1."""
+    event = service.create(10)
+    job = service.result(service.post("hold", f"{event}-1", str(uuid4())))
+    unknown = f"{event}-{25 * 'a'}"
+    for wrong, says in (
+        (job["id"], "Error: This job is completed. Only one that has failed can be repeated."),
+        (unknown, "Error: There is no job with this id, or its result is no longer kept."),
+        ("12", "Error: A job id is an event id, a hyphen and 25 lower-case letters and digits."),
+    ):
+        refused = command(service.folder, "jobs", "retry", wrong)
+        assert (refused.returncode, refused.stderr.strip()) == (1, says)
+
+
+def test_a_failed_job_is_repeated(make_service: Callable[..., Service]) -> None:
+    """Nobody worked until its deadline; the repeated one is carried out, and says what it repeats."""
+    service = make_service(WORKER_PROCESSES="1", HOLD_JOB_DEADLINE="1")
+    (worker,) = (pid for pid, line in service.process.family().items() if " worker" in line)
+    os.kill(worker, signal.SIGSTOP)
+    event = service.create(10)
+    failed = service.result(service.post("hold", f"{event}-1", str(uuid4())))
+    assert failed["status"] == "failed"
+    assert "retryOf" not in failed
+    os.kill(worker, signal.SIGCONT)
+    repeated = command(service.folder, "jobs", "retry", failed["id"], HOLD_JOB_DEADLINE="30")
+    assert repeated.returncode == 0, repeated.stderr
+    job = repeated.stdout.split()[-1]
+    wait_for(lambda: service.http.get(f"/seats/job/{job}/status").json()["status"] == "completed")
+    ended = service.http.get(f"/seats/job/{job}/status").json()
+    assert ended["result"]["success"] is True
+    assert (ended["retryOf"], ended["data"]["seatId"]) == (failed["id"], f"{event}-1")
+    again = command(service.folder, "jobs", "retry", failed["id"])
+    assert (again.returncode, again.stdout) == (0, f"done already by {job}\n")
