@@ -13,6 +13,7 @@ import structlog
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 
+import reservation
 from reservation import keys
 from reservation.errors import ReservationError
 from reservation.fleet import HEARTBEAT_S
@@ -29,8 +30,8 @@ _ACTIVE_AFTER_S = 0.5
 
 
 def process_id() -> str:
-    """A name for this process that no other has."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    """A name for this process that no other has. It ends in the version, for those who upgrade."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}@{reservation.__version__}"
 
 
 def _is_job(subject: str) -> bool:

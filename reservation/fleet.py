@@ -1,5 +1,6 @@
 """Who is at work: heartbeats of workers and sweepers, by the server's clock."""
 
+from collections import Counter
 from typing import NamedTuple
 
 from reservation import keys
@@ -40,6 +41,14 @@ class Fleet:
     def leave(self, role: str, process_id: str) -> None:
         """Says that a process is going. Raises StateUnavailable."""
         self._scripts.execute("ZREM", role, process_id)
+
+    def versions(self) -> Counter[str]:
+        """What versions the processes are of that said a moment ago that they live. Raises StateUnavailable."""
+        names = [
+            *self._scripts.execute("ZRANGE", keys.WORKERS, 0, -1),
+            *self._scripts.execute("ZRANGE", keys.SWEEPERS, 0, -1),
+        ]
+        return Counter(name.partition("@")[2] or "unknown" for name in names)
 
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""

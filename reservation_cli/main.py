@@ -164,6 +164,16 @@ def status(once: bool, as_json: bool, interval: float, top: int) -> None:
         sys.exit(0)
 
 
+@cli.command()
+@click.option("--url", default=None, help="Where the API is, to ask it how it is.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(url: str | None, as_json: bool) -> None:
+    """Check a deployment, and say what to change. Exit status 1 if something does not work."""
+    from reservation_cli.doctor import run
+
+    sys.exit(run(_running(), url, as_json=as_json))
+
+
 @cli.group()
 def jobs() -> None:
     """Look at jobs, and repeat those that failed."""

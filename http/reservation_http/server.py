@@ -29,7 +29,7 @@ _IDLE_S = 10
 #: How long a client may take to read an answer: so many times as long as a request may take to arrive.
 _READ_TIMES = 6
 #: Files that a process may have open beside its connections.
-_OTHER_FILES = 200
+OTHER_FILES = 200
 #: How long requests that are under way may take after SIGTERM, seconds.
 DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
@@ -125,11 +125,11 @@ def _make_room(server: Any, most: int) -> None:
 def _connections(wanted: int) -> int:
     """So many connections as this process may have open, at most `wanted`; lets it have them if it can."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + _OTHER_FILES
+    needed = wanted + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - _OTHER_FILES)
+    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - OTHER_FILES)
     if possible < wanted:
         log.warning("fewer connections than CONNECTION_LIMIT: see ulimit -n", limit=wanted, possible=possible)
     return max(possible, 10)

@@ -136,3 +136,21 @@ def test_a_failed_job_is_repeated(make_service: Callable[..., Service]) -> None:
     assert (ended["retryOf"], ended["data"]["seatId"]) == (failed["id"], f"{event}-1")
     again = command(service.folder, "jobs", "retry", failed["id"])
     assert (again.returncode, again.stdout) == (0, f"done already by {job}\n")
+
+
+def test_a_service_that_was_just_started_is_well(service: Service) -> None:
+    """The doctor says so in a few lines; for machines, each thing that was looked at."""
+    url = f"http://127.0.0.1:{service.port}"
+    shown = command(service.folder, "doctor", "--url", url)
+    assert shown.returncode == 0, shown.stdout
+    assert shown.stdout.splitlines()[-1] == "Nothing has to be changed."
+    assert len(shown.stdout.splitlines()) < 12
+    said = json.loads(command(service.folder, "doctor", "--url", url, "--json").stdout)
+    assert (said["worst"], {finding["level"] for finding in said["findings"]}) == ("ok", {"ok"})
+
+
+def test_the_doctor_fails_where_something_does_not_work(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
+    """With what to do about it."""
+    shown = command(tmp_path, "doctor", REDIS_URL=redis_server.url())
+    assert shown.returncode == 1
+    assert "start `reservation worker`" in shown.stdout

@@ -145,8 +145,8 @@ def test_a_queue_that_takes_no_messages_is_degraded(
     _alive(store)
     watch = _watch(make_settings(broker_url=server.url()))
     assert watch.read().health == Health.READY
-    store_client = Queue.connect(make_settings(broker_url=server.url()), store, connections=1).broker.client
-    store_client.execute_command("CONFIG SET maxmemory 1")
+    with redis.Redis.from_url(server.url()) as admin:
+        admin.config_set("maxmemory", 1)
     full = watch.read()
     assert (full.health, full.problems) == (Health.DEGRADED, ["queue takes no messages"])
     server.stop()
