@@ -20,6 +20,7 @@ from actors.consumer import BLOCK_S, WakingConsumer
 from reservation.clients import SOCKET_TIMEOUT_S, Command, Script, script_call
 from reservation.connections import connect
 from reservation.guard import ServerClock
+from reservation.metrics import timed
 from reservation.rounds import RoundPipelining
 from reservation.servers import Servers
 
@@ -92,7 +93,7 @@ class ReservationBroker(RedisBroker):
             for name in ("find_dead", "take_over")
         )
         self._prefetch = prefetch
-        self._pipelining = RoundPipelining(servers.begin)
+        self._pipelining = RoundPipelining(timed("broker", servers.begin))
         self._done: dict[str, deque[str]] = {}
         self._looked: dict[str, float] = {}
         self._clock = ServerClock(self._ask_time)

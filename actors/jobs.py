@@ -7,8 +7,10 @@ import dramatiq
 import structlog
 from dramatiq import Actor, Broker
 
+from reservation import metrics
 from reservation.codes import Code
 from reservation.ids import JobId, SeatId
+from reservation.models import JobType
 from reservation.seats import Verdict
 from reservation.store import Store
 
@@ -38,30 +40,38 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
     """
 
     def run(
-        script: Callable[[SeatId, str, JobId, str], Verdict], job_id: str, seat_id: str, user: str, request_id: str
+        kind: JobType,
+        script: Callable[[SeatId, str, JobId, str], Verdict],
+        job_id: str,
+        seat_id: str,
+        user: str,
+        request_id: str,
     ) -> str | None:
         verdict = script(SeatId.parse(seat_id), user, JobId.parse(job_id), request_id)
         if verdict.code == Code.JOB_UNKNOWN:
             # Ended, and no longer kept; or accepted by nobody, or not for this.
             log.info("job unknown")
             return None
+        if verdict.waited_ms is not None:
+            metrics.job_ended(kind, verdict.code, verdict.waited_ms)
         log.info("job ended", code=verdict.code.slug, seat=seat_id, waited_ms=verdict.waited_ms)
         return verdict.code.slug
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def hold_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown."""
-        return run(store.seats.hold, job_id, seat_id, user, request_id)
+        return run("HOLD_SEAT", store.seats.hold, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
         """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown."""
-        return run(store.seats.reserve, job_id, seat_id, user, request_id)
+        return run("RESERVE_SEAT", store.seats.reserve, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_EXPIRY_PRIORITY)
     def release_expired(event_id: str) -> None:
         """Frees the event's seats whose hold is over."""
         freed = store.seats.release_claimed(event_id)
+        metrics.EXPIRED.inc(freed)
         log.info("holds expired", seats=freed)
 
     return Actors(hold_seat, reserve_seat, release_expired)

@@ -5,6 +5,7 @@ from typing import Any
 from dramatiq.message import Message
 from dramatiq.results.backend import Missing, ResultBackend
 
+from reservation import metrics
 from reservation.codes import Code
 from reservation.errors import NotFound
 from reservation.ids import JobId
@@ -54,4 +55,6 @@ class LedgerBackend(ResultBackend):
             task = self._domain.jobs.task(job_id)
         except NotFound:
             return
-        self._domain.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)
+        verdict = self._domain.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)
+        if verdict.waited_ms is not None:
+            metrics.job_ended(task.type, verdict.code, verdict.waited_ms)

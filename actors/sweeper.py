@@ -16,7 +16,7 @@ from actors.listener import Listener
 from actors.middleware import process_id
 from actors.queue import Queue
 from actors.watchdog import Watchdog
-from reservation import checks, keys, lifeline, signals
+from reservation import checks, keys, lifeline, metrics, signals
 from reservation.codes import Code
 from reservation.errors import ReservationError, StateUnavailable
 from reservation.events import EventLoad
@@ -147,7 +147,8 @@ class Sweeper:
         """Fails a job past its deadline; returns whether that ended it."""
         verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
         ended = verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None
-        if ended:
+        if verdict.waited_ms is not None:
+            metrics.job_ended(job.task.type, verdict.code, verdict.waited_ms)
             log.warning(
                 "job failed at its deadline",
                 job_id=str(job.job_id),
@@ -164,6 +165,7 @@ class Sweeper:
                 "job sent again", job_id=str(job.job_id), attempts=job.attempts + 1, request_id=job.task.request_id
             )
         if claimed:
+            metrics.RESENT.inc(len(claimed))
             self._sending = self._goes_on(self._queue.send_jobs([(job.job_id, job.task) for job in claimed]))
         return len(claimed)
 

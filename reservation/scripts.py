@@ -17,6 +17,7 @@ from reservation.clients import Command, script_call, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
+from reservation.metrics import timed
 from reservation.pipelining import OnItsWay, Pipelining
 from reservation.rounds import pause
 from reservation.servers import Servers
@@ -61,7 +62,7 @@ class Scripts:
         self._guard = guard
         names = (f.name.removesuffix(".lua") for f in files("reservation.lua").iterdir() if f.name.endswith(".lua"))
         self._scripts = {n: servers.register_script(source(n)) for n in names if not n.startswith("_")}
-        self.pipelining = pipelining(self._begin)
+        self.pipelining = pipelining(timed("state", self._begin))
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
         """Runs one operation and returns its reply. Raises StateUnavailable.

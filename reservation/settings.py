@@ -101,6 +101,11 @@ class Settings(BaseSettings):
     retry_max_delay: Seconds = 5
     sweep_interval: Seconds = 1
 
+    # Metrics
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None
+    metrics_token: SecretStr = SecretStr("")
+
     # Logs and files
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"

@@ -3,6 +3,8 @@
 """
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _STOP = {signal.SIGINT, signal.SIGTERM}
 
@@ -10,6 +12,17 @@ _STOP = {signal.SIGINT, signal.SIGTERM}
 def hold_back() -> None:
     """Keeps SIGINT and SIGTERM waiting for `wait_for_stop`. Call it before any thread starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """For as long as it lasts. A thread that is started meanwhile never gets them, so that they reach the one that is
+    waiting for them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_for_stop() -> None:

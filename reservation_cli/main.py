@@ -18,6 +18,7 @@ from reservation import checks, logs, settings
 from reservation.errors import ReservationError
 from reservation.ids import JobId, parse_event_id
 from reservation.settings import Settings, SettingsError
+from reservation_cli.measured import ServeError, measured
 
 log = structlog.get_logger()
 
@@ -37,6 +38,15 @@ def _running() -> Settings:
     try:
         return running(_load())
     except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _measured(loaded: Settings, *, serve: bool = False) -> Iterator[None]:
+    try:
+        with measured(loaded, serve=serve):
+            yield
+    except ServeError as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -77,15 +87,16 @@ def cli() -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the API [PORT, 3000].")
 def up(port: int | None) -> None:
     """Run everything: Redis (its own, unless REDIS_URL is set), API, workers, sweeper."""
-    from reservation_cli.up import StartError, run
-
     loaded = _load(port=port)
     logs.configure(loaded, "up")
-    _require_access(loaded)
-    try:
-        run(loaded)
-    except StartError as error:
-        raise click.ClickException(str(error)) from None
+    with _measured(loaded):
+        from reservation_cli.up import StartError, run
+
+        _require_access(loaded)
+        try:
+            run(loaded)
+        except StartError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @cli.command()
@@ -93,11 +104,16 @@ def up(port: int | None) -> None:
 @click.option("--fd", type=int, hidden=True, help="A listening socket to serve on.")
 def api(processes: int | None, fd: int | None) -> None:
     """Serve HTTP."""
+    loaded = _load(api_processes=processes)
+    logs.configure(loaded, "api")
+    with _measured(loaded):
+        _serve(loaded, fd)
+
+
+def _serve(loaded: Settings, fd: int | None) -> None:
     from reservation_cli.supervisor import Child, command, run_all
     from reservation_http import server
 
-    loaded = _load(api_processes=processes)
-    logs.configure(loaded, "api")
     _require_access(loaded)
     _require_redis(loaded)
     if fd is not None:
@@ -124,29 +140,31 @@ def api(processes: int | None, fd: int | None) -> None:
 @click.option("--threads", type=click.IntRange(1), help="Threads of each [WORKER_THREADS, 1].")
 def worker(processes: int | None, threads: int | None) -> None:
     """Carry out jobs."""
-    from actors import worker as workers
-    from reservation_cli.supervisor import Child, command, run_all
-
     loaded = _load(worker_processes=processes, worker_threads=threads)
     logs.configure(loaded, "worker")
-    _require_redis(loaded)
-    count = loaded.worker_processes or 1
-    if count == 1:
-        workers.run(loaded)
-        return
-    one = command("worker", "--processes", "1", "--threads", str(loaded.worker_threads))
-    run_all([Child(f"worker-{n}", one) for n in range(1, count + 1)], loaded.worker_shutdown_timeout)
+    with _measured(loaded, serve=True):
+        from actors import worker as workers
+        from reservation_cli.supervisor import Child, command, run_all
+
+        _require_redis(loaded)
+        count = loaded.worker_processes or 1
+        if count == 1:
+            workers.run(loaded)
+            return
+        one = command("worker", "--processes", "1", "--threads", str(loaded.worker_threads))
+        run_all([Child(f"worker-{n}", one) for n in range(1, count + 1)], loaded.worker_shutdown_timeout)
 
 
 @cli.command()
 def sweeper() -> None:
     """Free seats whose hold is over and end jobs that got lost. Several may run."""
-    from actors import sweeper as sweepers
-
     loaded = _load()
     logs.configure(loaded, "sweeper")
-    _require_redis(loaded)
-    sweepers.run(loaded)
+    with _measured(loaded, serve=True):
+        from actors import sweeper as sweepers
+
+        _require_redis(loaded)
+        sweepers.run(loaded)
 
 
 @cli.command()

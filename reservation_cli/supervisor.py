@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from reservation import lifeline, signals
+from reservation import lifeline, signals, tallies
 
 log = structlog.get_logger()
 
@@ -75,6 +75,7 @@ class Child:
         elif self.process.poll() is not None:
             if now - self.started > _RESTART_MAX_S:
                 self.backoff_s = _RESTART_S
+            tallies.retire(self.process.pid)
             log.warning("died", child=self.name, status=self.process.returncode, restart_in_s=self.backoff_s)
             self.start_at = now + self.backoff_s
             self.backoff_s = min(2 * self.backoff_s, _RESTART_MAX_S)

@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from actors.overview import Overview
 from actors.queue import Queue
 from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.rounds import RoundPipelining
@@ -20,10 +21,11 @@ from reservation_http.resources.docs import ApiDocument, ProblemPages, Reference
 from reservation_http.resources.events import EventById, EventCreation, FreeSeatList
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
+from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 
-#: Paths of what takes long: ten thousand seats at once, or a megabyte of page.
-_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi", "/problems")
+#: Paths of what takes long: ten thousand seats at once, a megabyte of page, or every process's figures.
+_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi", "/problems", "/metrics")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Services:
     """What the application needs of the rest.
 
     Attributes:
+        scraper: who may see the metrics.
         origins: of the pages whose scripts may read its answers.
     """
 
     store: Store
     queue: Queue
     access: Access
+    scraper: Scraper
     origins: Sequence[str] = ()
 
     @classmethod
@@ -45,7 +49,8 @@ class Services:
         connections = settings.api_threads + 1  # that of the loop
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
-        return cls(store, queue, Access.of(settings, queue.guard), settings.origins)
+        access = Access.of(settings, queue.guard)
+        return cls(store, queue, access, Scraper.of(settings), settings.origins)
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -69,6 +74,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue, access.limits)),
+        ("/metrics", Metrics(Overview(store, queue), services.scraper, access)),
     ]
 
 

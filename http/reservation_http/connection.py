@@ -11,6 +11,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 
+from reservation import metrics
 from reservation_http.problems import KINDS, MEDIA_TYPE, body
 
 #: What Waitress refuses before the application is asked, by status.
@@ -54,6 +55,7 @@ class _ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no ty
         self.set_close_on_finish()
         self.content_length = len(problem)
         self.write(problem)
+        metrics.request_answered(metrics.OTHER, None, kind.status, 0)  # nobody has begun to answer it
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types

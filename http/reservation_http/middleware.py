@@ -8,6 +8,8 @@ from typing import Any
 import falcon
 import structlog
 
+from reservation import metrics
+
 log = structlog.get_logger()
 
 #: Statuses of those who may be up to something: it is logged where they come from.
@@ -35,7 +37,7 @@ class RequestLog:
         _name(req, given if given and _REQUEST_ID(given) else _new_id())
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool) -> None:
-        """Logs the answer."""
+        """Logs and counts the answer."""
         # Falcon asks nobody beforehand about a method that it takes for a WebSocket's.
         context = req.context
         started = getattr(context, "started", time.perf_counter())
@@ -46,13 +48,15 @@ class RequestLog:
             resp.set_header("Idempotency-Replayed", "true")
         resp.set_header("X-Request-ID", request_id)
         resp.set_header("X-Content-Type-Options", "nosniff")
+        seconds = time.perf_counter() - started
+        metrics.request_answered(req.method, req.uri_template, resp.status_code, seconds)
         self._log.info(
             "request",
             request_id=request_id,
             method=req.method,
             path=req.path if req.path.isprintable() else req.path.encode("unicode_escape").decode(),
             status=resp.status_code,
-            ms=round((time.perf_counter() - started) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             **({"job_id": job_id} if job_id else {}),
             **({"address": getattr(context, "address", "")} if resp.status_code in _TELLING else {}),
         )

@@ -104,6 +104,8 @@ class Operation:
     scope: str | None = None
     user_header: bool = False
     open: bool = False
+    security: str = ""
+    text: dict[str, str] = field(default_factory=dict)
     answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -141,6 +143,7 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
         summary: what it does, in a line.
         rest: the other fields of `Operation`: tag, body and query models, the scope that a token
             needs, whether it shows a user to who is that user, whether it asks nobody who they are,
+            another security scheme that it may go by, examples of an answer that is text by media type,
             answers and headers by status, slugs of its own problems.
     """
 
@@ -187,6 +190,8 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
         # Who reads may have a token, and is shown more then.
         bearer = {_BEARER: [op.scope] if op.scope else []}
         described["security"] = [bearer] if op.body else [bearer, {}]
+    if op.security:
+        described["security"] = [{op.security: []}, {}]
     if op.user_header and not tokens:
         described["parameters"].append(
             {
@@ -242,6 +247,10 @@ def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 def _answers(op: Operation) -> dict[str, Any]:
     answers: dict[str, Any] = {}
+    if op.text:
+        about = {name: {"description": text, "schema": {"type": "string"}} for name, text in _headers(op, 200)}
+        content = {kind: {"schema": {"type": "string"}, "example": text} for kind, text in op.text.items()}
+        answers["200"] = {"description": _DONE[200], "headers": about, "content": content}
     for status, model in op.answers.items():
         text = {name: {"description": about, "schema": {"type": "string"}} for name, about in _headers(op, status)}
         answers[str(status)] = {"description": _DONE[status], "headers": text}
@@ -291,8 +300,8 @@ _PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
     503: _RETRY_AFTER,
 }
 
-#: The name of the security scheme.
-_BEARER = "bearer"
+#: The names of the security schemes: of who asks, and of what collects metrics.
+_BEARER, METRICS_TOKEN = "bearer", "metricsToken"
 
 
 def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, tokens: bool = True) -> APISpec:
@@ -324,7 +333,9 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         about = "A JSON Web Token. Its subject is the user; scopes are `events:write` and `seats:read`."
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about}
         spec.components.security_scheme(_BEARER, scheme)
-    else:
+    about = "`METRICS_TOKEN` of the service, where it has one."
+    spec.components.security_scheme(METRICS_TOKEN, {"type": "http", "scheme": "bearer", "description": about})
+    if not tokens:
         schemas["$defs"][SeatAction.__name__]["required"] = ["id", "UUID"]
     for name, schema in schemas["$defs"].items():
         spec.components.schema(name, schema)

@@ -14,7 +14,7 @@ import structlog
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from reservation import urls
+from reservation import metrics, urls
 from reservation.clients import REQUEST_TIMEOUT_S, Command, Script, script_call
 from reservation.connections import connect
 from reservation.guard import Guard
@@ -77,7 +77,7 @@ class RateLimits:
             for script in (RedisStorage.SCRIPT_ACQUIRE_SLIDING_WINDOW, RedisStorage.SCRIPT_SLIDING_WINDOW)
         )
         self._acquire = servers.register_script(_ACQUIRE_EACH.format(acquire=acquire))
-        self._pipelining = RoundPipelining(servers.begin)
+        self._pipelining = RoundPipelining(metrics.timed("limits", servers.begin))
         self._storage.lua_sliding_window = _InRounds(servers.register_script(look), self._pipelining)  # type: ignore[assignment]  # called alike
 
     @property
@@ -135,6 +135,7 @@ class RateLimits:
 
     def _let_through(self, why: str) -> None:
         self.uncounted += 1
+        metrics.UNCOUNTED.inc()
         if time.monotonic() - self._said_at > _SAY_S:
             self._said_at = time.monotonic()
             log.warning("requests not counted", error=why, uncounted=self.uncounted)

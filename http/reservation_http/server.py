@@ -11,7 +11,7 @@ import structlog
 from waitress import wasyncore
 from waitress.server import create_server
 
-from reservation import lifeline, memory, signals
+from reservation import lifeline, memory, metrics, signals
 from reservation.settings import Settings
 from reservation_http.app import Services, create_app, is_slow
 from reservation_http.connection import Connection
@@ -101,8 +101,17 @@ def run(settings: Settings, listener: socket.socket) -> None:
         if time.monotonic() > look_at:  # not after each event: it looks at every connection
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
+            _show(services, len(server.active_channels), most)
     _drain(server, rounds, channels, settings.request_timeout)
     log.info("stopped serving")
+
+
+def _show(services: Services, connections: int, most: int) -> None:
+    """Shows what only this process knows of itself. Whether it sends anything, it says itself: a probe that hangs
+    says nothing."""
+    metrics.connections_open(connections, most)
+    for name, guard in (("state", services.store.guard), ("broker", services.queue.guard)):
+        metrics.breaker(name, is_open=not guard.closed)
 
 
 def _drop_slow(server: Any, request_timeout_s: float) -> None:

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 import redis
+from redis.crc import key_slot
 
+from actors.overview import Overview
 from actors.queue import Queue
 from actors.sweeper import Sweeper
 from reservation import keys
@@ -17,6 +19,7 @@ from reservation.connections import connect
 from reservation.errors import StateUnavailable
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
+from reservation.metrics import exposition, registry
 from reservation.models import Event
 from reservation.rounds import RoundPipelining
 from reservation.servers import Servers
@@ -24,6 +27,7 @@ from reservation.settings import Settings
 from reservation.store import Store
 from tests.cluster import Node, RedisCluster, cluster, slot
 from tests.conftest import wait_for, working
+from tests.integration.test_metrics import figures
 
 Make = Callable[..., Settings]
 
@@ -274,6 +278,33 @@ def _sweep(store: Store, queue: Queue, done: threading.Event) -> None:
 
 
 # When a node is gone ---------------------------------------------------------------------------------------------
+
+
+def test_sums_without_a_nodes_events_are_not_shown(store: Store, queue: Queue, nodes: RedisCluster, user: str) -> None:
+    """Half a sum would be untrue. What other nodes know is there; and all of it again once the node is back."""
+    store.client.flushall()
+    events = events_of_each(store, nodes)
+    for event in events.values():
+        store.seats.accept_hold(SeatId(event.id, 1), user, JobId.new(event.id))
+    index = nodes.owner(key_slot(keys.ACTIVE.encode()))
+    fleet = nodes.owner(key_slot(keys.WORKERS.encode()))
+    (node, *_) = [node for node in nodes.primaries() if node not in (index, fleet)]
+    store.fleet.beat(keys.WORKERS, "one")
+    node.pause()
+    with pytest.raises(StateUnavailable):
+        store.seats.get(SeatId(events[node.port].id, 1))
+    shown = _shown(store, queue)
+    assert "reservation_jobs_open" not in shown
+    assert "reservation_oldest_job_seconds" not in shown
+    assert shown["reservation_active_events"] >= len(events)
+    assert shown["reservation_workers"] == 1
+    node.go_on()
+    wait_for(lambda: _shown(store, queue).get("reservation_jobs_open") == len(events))
+    assert _shown(store, queue)["reservation_oldest_job_seconds"] > 0
+
+
+def _shown(store: Store, queue: Queue) -> dict[str, float]:
+    return figures(exposition(registry(Overview(store, queue)), "")[0].decode())
 
 
 def test_a_node_that_is_gone_takes_its_events_only(store: Store, nodes: RedisCluster) -> None:

@@ -190,7 +190,7 @@ def test_api9_improper_inventory_management(services: Services) -> None:
         if hasattr(resource, f"on_{method.lower()}")
     }
     assert served == described
-    for path in ("/admin", "/debug", "/metrics", "/v1/events/create", "/.env", "/.git/config", "/server-status"):
+    for path in ("/admin", "/debug", "/v1/events/create", "/.env", "/.git/config", "/server-status"):
         problem(client.simulate_get(path), 404, "unknown-route")
 
 
