@@ -137,15 +137,6 @@ class Ledger:
         ids = self._scripts.execute("ZRANGE", keys.jobs(event_id), first, first + most - 1)
         return list(self._read([JobId.parse(text) for text in ids]))
 
-    def oldest(self, event_ids: Sequence[str]) -> int | None:
-        """When the oldest open job of these events was accepted, epoch ms; None if there is none. Raises
-        StateUnavailable."""
-        firsts = self._scripts.execute_each([("ZRANGE", keys.jobs(event_id), 0, 0) for event_id in event_ids])
-        names = [keys.job(JobId.parse(text)) for first in firsts for text in first or ()]
-        # One that has ended meanwhile may be gone.
-        times = self._scripts.execute_each([("HGET", name, "createdAt") for name in names])
-        return min((int(time) for time in times if time is not None), default=None)
-
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
         names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts"]
         replies = self._scripts.execute_each([("HMGET", keys.job(job_id), *names) for job_id in job_ids])

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from actors.overview import Overview
+from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.rounds import RoundPipelining
@@ -74,7 +74,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue, access.limits)),
-        ("/metrics", Metrics(Overview(store, queue), services.scraper, access)),
+        ("/metrics", Metrics(ServiceGauges(store, queue), services.scraper, access)),
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from actors.overview import Overview
+from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from actors.sweeper import Sweeper
 from reservation import keys
@@ -304,7 +304,7 @@ def test_sums_without_a_nodes_events_are_not_shown(store: Store, queue: Queue, n
 
 
 def _shown(store: Store, queue: Queue) -> dict[str, float]:
-    return figures(exposition(registry(Overview(store, queue)), "")[0].decode())
+    return figures(exposition(registry(ServiceGauges(store, queue)), "")[0].decode())
 
 
 def test_a_node_that_is_gone_takes_its_events_only(store: Store, nodes: RedisCluster) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from itertools import count
 
+import redis
 from rich.console import Console
 
 from actors.queue import Queue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import falcon
 
-from actors.overview import Overview
+from actors.gauges import ServiceGauges
 from reservation.errors import NotFound, ReservationError
 from reservation.metrics import exposition, registry
 from reservation.settings import Settings
@@ -61,7 +61,7 @@ class Metrics:
         access: counts those who may not.
     """
 
-    def __init__(self, overview: Overview, scraper: Scraper, access: Access) -> None:
+    def __init__(self, overview: ServiceGauges, scraper: Scraper, access: Access) -> None:
         self._registry = registry(overview)
         self._scraper = scraper
         self._access = access

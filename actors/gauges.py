@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 import reservation
 from actors.queue import Queue
 from reservation.errors import ReservationError
+from reservation.overview import Overview
 from reservation.store import Store
 
 log = structlog.get_logger()
@@ -23,7 +24,7 @@ _FRESH_S = 1.0
 _BUDGET_S, _EVENTS_PER_LOOK = 1.0, 100
 
 
-class Overview(Collector):
+class ServiceGauges(Collector):
     """Queue, jobs, holds, workers and sweepers of the service.
 
     Arguments:
@@ -33,6 +34,7 @@ class Overview(Collector):
 
     def __init__(self, store: Store, queue: Queue) -> None:
         self._store = store
+        self._events = Overview(store.scripts)
         self._queue = queue
         self._lock = threading.Lock()
         self._read: list[GaugeMetricFamily] = []
@@ -78,16 +80,14 @@ class Overview(Collector):
                 log.warning("not measured", error="too many active events to look at", events=len(active))
                 return
             asked = active[first : first + _EVENTS_PER_LOOK]
-            loads = self._store.events.load_each(asked)
-            if len(loads) < len(asked):
+            reports = self._events.report(asked)
+            if len(reports) < len(asked):
                 log.warning("not measured", error="a node of the cluster does not answer")
                 return
-            for load in loads.values():
-                holds += load.holds - load.due
-                jobs += load.open_jobs
-            created = self._store.jobs.oldest([event_id for event_id, load in loads.items() if load.open_jobs])
-            if created is not None:
-                oldest_ms = max(oldest_ms, *(load.now - created for load in loads.values()))
+            for report in reports:
+                holds += report.holds - report.due
+                jobs += report.open_jobs
+                oldest_ms = max(oldest_ms, report.oldest_ms)
         yield _gauge("reservation_holds_active", "Seats on hold.", holds)
         yield _gauge("reservation_jobs_open", "Jobs that have not ended.", jobs)
         about = "How long ago the oldest job was accepted that has not ended; 0 if there is none."
