@@ -5,8 +5,11 @@ FROM python:${PYTHON_VERSION}-slim-bookworm AS build
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /src
 # Dependencies first, each by its hash, from the locks alone: a change of the sources does not install them again.
-COPY requirements/image.txt requirements/build.txt ./
-RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes -r image.txt \
+COPY requirements/image.txt requirements/tracing.txt requirements/build.txt ./
+# on: with what traces need. Not in every image: redis-py imports it where it is installed.
+ARG TRACING=off
+RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes \
+        -r "$([ "$TRACING" = on ] && echo tracing || echo image).txt" \
     && python -m pip install --no-cache-dir --require-hashes -r build.txt
 COPY . .
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \

@@ -1,4 +1,4 @@
-"""Middleware: the log context of a message, and the worker's heartbeat."""
+"""Middleware: the trace and the log context of a message, and the worker's heartbeat."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 
 import reservation
-from reservation import keys
+from reservation import keys, tracing
 from reservation.errors import ReservationError
 from reservation.fleet import HEARTBEAT_S
 from reservation.ids import JobId
@@ -37,6 +37,31 @@ def process_id() -> str:
 def _is_job(subject: str) -> bool:
     """Whether a message's argument is a job's id rather than an event's."""
     return "-" in subject
+
+
+class Traced(Middleware):
+    """Continues the trace of whoever sent a message. The first of all, so that what the others do and log belongs to
+    it; only there when there are traces."""
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Begins the message's span."""
+        attributes = {
+            "messaging.system": "dramatiq",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": message.queue_name,
+            "messaging.message.id": message.message_id,
+        }
+        tracing.begin("CONSUMER", f"process {message.actor_name}", tracing.called(message.options), attributes)
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, exception: BaseException | None = None, **_: Any
+    ) -> None:
+        """Ends it."""
+        tracing.end(error="" if exception is None else type(exception).__name__)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Ends it."""
+        tracing.end()
 
 
 class LogContext(Middleware):

@@ -15,9 +15,10 @@ from dramatiq.results import Results
 
 from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
-from actors.middleware import Heartbeat, LogContext
+from actors.middleware import Heartbeat, LogContext, Traced
 from actors.results import LedgerBackend
 from actors.rounds import JOBS_ON_THEIR_WAY
+from reservation import tracing
 from reservation.clients import SOCKET_TIMEOUT_S, Command, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
@@ -76,7 +77,7 @@ class Queue:
     shards: Sequence[str]
     guard: Guard
     backlog: Backlog
-    _posted: deque[tuple[JobId, Task]] = field(default_factory=deque, init=False)
+    _posted: deque[Message[Any]] = field(default_factory=deque, init=False)
 
     @classmethod
     def connect(
@@ -94,6 +95,7 @@ class Queue:
         broker = ReservationBroker(
             settings.queue_url,
             [
+                *([Traced()] if tracing.is_on() else []),
                 LogContext(),
                 Heartbeat(store),
                 Results(backend=LedgerBackend(store), result_ttl=settings.result_ttl_ms),
@@ -117,17 +119,18 @@ class Queue:
 
     def post_job(self, job_id: JobId, task: Task) -> None:
         """Sends a job's message; in a round, with those of the other requests that have come as far."""
-        self._posted.append((job_id, task))
-        if not step():
-            self.send_posted()
+        with tracing.sending(self._shard(job_id.event)):
+            self._posted.append(self._message(job_id, task))  # here: who sends it knows nothing of the request
+            if not step():
+                self.send_posted()
 
     def send_posted(self) -> None:
         """Sends the messages of a round in one go."""
-        jobs: list[tuple[JobId, Task]] = []
+        messages: list[Message[Any]] = []
         with suppress(IndexError):  # one by one: another thread may be posting, or sending, too
             while True:
-                jobs.append(self._posted.popleft())
-        self.send_jobs(jobs)
+                messages.append(self._posted.popleft())
+        self._send(messages)
 
     def send_jobs(self, jobs: Sequence[tuple[JobId, Task]]) -> bool:
         """Sends the messages of jobs in one go. Returns False if the queue cannot be reached: the jobs are in
@@ -150,7 +153,7 @@ class Queue:
         arguments = {"seat_id": str(task.seat_id), "user": task.user, "request_id": task.request_id}
         # As `actor.message` makes it, but for the id: a UUID of the system's costs as much as all else here.
         shard = self._shard(job_id.event)
-        return Message(shard, actor.actor_name, (str(job_id),), arguments, {}, new_message_id())
+        return Message(shard, actor.actor_name, (str(job_id),), arguments, tracing.caller(), new_message_id())
 
     def _send(self, messages: list[Message[Any]]) -> bool:
         if not messages:

@@ -7,7 +7,7 @@ import structlog
 from actors.queue import Queue
 from actors.rounds import RoundWorker
 from actors.watchdog import Watchdog
-from reservation import lifeline, memory, signals
+from reservation import lifeline, memory, signals, tracing
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
@@ -23,6 +23,7 @@ def run(settings: Settings) -> None:
     if a thread had ended by itself."""
     signals.hold_back()
     lifeline.watch()
+    tracing.start(settings, "worker")
     store = Store.connect(settings, settings.worker_threads + 2, pipelining=RoundPipelining)
     queue = Queue.connect(settings, store, connections=settings.worker_threads + 4)
     worker = RoundWorker(queue.broker, settings.worker_threads, _IDLE_MS)
@@ -35,6 +36,7 @@ def run(settings: Settings) -> None:
     signals.wait_for_stop()
     watchdog.stop()
     worker.stop(timeout=round(settings.worker_shutdown_timeout * 1000))
+    tracing.stop()
     log.info("worker stopped")
     if watchdog.found:
         sys.exit(1)

@@ -13,7 +13,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "dependencies.md"
 #: For whom each lock is, in the order in which packages are listed.
-LOCKS = {"image": "In the image", "up": "With `make up`, too", "dev": "For tests and checks", "bench": "For charts"}
+LOCKS = {
+    "image": "In the image",
+    "tracing": "In one with `TRACING=on`, too",
+    "up": "With `make up`, too",
+    "dev": "For tests and checks",
+    "bench": "For charts",
+}
 #: Licences that let the service be used, changed and shipped under terms of one's own; of parts of them, each.
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "LGPL-3.0-or-later", "MIT", "MIT-0",

@@ -15,10 +15,14 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from reservation import tracing
 from reservation.settings import Settings
 
 # With or without hyphens, and whatever it adjoins.
 _UUID = re.compile(r"([0-9a-f]{8})-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+
+#: Names of what stays whole: a balancer's is often a UUID, a trace's looks like one, and both must be found again.
+_WHOLE = {"request_id", "trace_id"}
 
 #: How long a line for machines may take until it is written, seconds.
 _COLLECT_S = 0.05
@@ -27,11 +31,22 @@ _COLLECT_S = 0.05
 def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Shortens every UUID to its first eight digits, whoever logged it: a user's is a credential.
 
-    The request id is left alone: a balancer's is often a UUID, and it must be found again.
+    The ids of request and trace are left alone.
     """
     for name, value in event.items():
-        if isinstance(value, str) and len(value) >= 32 and name != "request_id":
-            event[name] = _UUID.sub(r"\1…", value)
+        if isinstance(value, str) and len(value) >= 32 and name not in _WHOLE:
+            event[name] = masked(value)
+    return event
+
+
+def masked(text: str) -> str:
+    """A text with every UUID shortened to its first eight digits."""
+    return _UUID.sub(r"\1…", text)
+
+
+def name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Says which trace a line belongs to."""
+    event.update(tracing.ids())
     return event
 
 
@@ -99,6 +114,7 @@ def configure(settings: Settings, process: str) -> None:
     before: list[Processor] = [
         name_process,
         structlog.contextvars.merge_contextvars,
+        name_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -118,6 +134,7 @@ def configure(settings: Settings, process: str) -> None:
             line = {"process": process, "level": method_name, "timestamp": datetime.now(UTC).isoformat()[:-6] + "Z"}
             if "request_id" not in fields:  # a line that has it, has all that there is to say
                 line.update(structlog.contextvars.get_contextvars())
+            line.update(tracing.ids())
             line.update(self._context, event=event, **fields)
             output.write(_json(mask_users(None, method_name, line)) + "\n")
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from reservation import tracing
 from reservation.clients import Command, script_call, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
@@ -71,10 +72,10 @@ class Scripts:
             alone: not in one go with what other threads ask for: it takes the server long.
         """
         command = self._command(name, keys, args)
-        if alone:
-            (reply,) = self.execute_each([command])
-            return reply
-        return self.execute(*command)
+        if not tracing.is_on():
+            return self._carry_out(command, alone=alone)
+        with tracing.script(name):
+            return self._carry_out(command, alone=alone)
 
     def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
         """Runs one operation on each of several keys and arguments, in one go. Raises as `execute_each`, and replies as
@@ -117,6 +118,12 @@ class Scripts:
             return ask()
         except redis.RedisError as error:
             raise translated(error) from error
+
+    def _carry_out(self, command: Command, *, alone: bool) -> Any:
+        if alone:
+            (reply,) = self.execute_each([command])
+            return reply
+        return self.execute(*command)
 
     def _again(self, command: Command, error: redis.RedisError) -> Any:
         """What comes of a command that failed: its reply after all, where its keys were on their way from one node

@@ -106,13 +106,16 @@ class Settings(BaseSettings):
     metrics_port: Port | None = None
     metrics_token: SecretStr = SecretStr("")
 
+    # Traces; where they go is in the OTEL_* variables of OpenTelemetry
+    tracing: Literal["off", "on"] = "off"
+
     # Logs and files
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     log_dir: Path = Path("logs")
     var_dir: Path = Path("var")
 
-    @field_validator("environment", "auth_mode", "rate_limits", "log_level", "log_format", mode="before")
+    @field_validator("environment", "auth_mode", "rate_limits", "tracing", "log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

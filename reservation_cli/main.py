@@ -14,7 +14,7 @@ import redis
 import structlog
 
 import reservation
-from reservation import checks, logs, settings
+from reservation import checks, logs, settings, tracing
 from reservation.errors import ReservationError
 from reservation.ids import JobId, parse_event_id
 from reservation.settings import Settings, SettingsError
@@ -25,9 +25,11 @@ log = structlog.get_logger()
 
 def _load(**overrides: Any) -> Settings:
     try:
-        return settings.load(**{name: value for name, value in overrides.items() if value is not None})
+        loaded = settings.load(**{name: value for name, value in overrides.items() if value is not None})
+        tracing.require(loaded)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+    return loaded
 
 
 def _running() -> Settings:

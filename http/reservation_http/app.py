@@ -8,6 +8,7 @@ import falcon
 
 from actors.gauges import ServiceGauges
 from actors.queue import Queue
+from reservation import tracing
 from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
@@ -23,6 +24,7 @@ from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+from reservation_http.traced import Traced
 
 #: Paths of what takes long: ten thousand seats at once, a megabyte of page, or every process's figures.
 _SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi", "/problems", "/metrics")
@@ -86,7 +88,7 @@ def is_slow(path: str) -> bool:
 
 def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
-    middleware: list[Any] = [RequestLog()]
+    middleware: list[Any] = [*([Traced()] if tracing.is_on() else []), RequestLog()]
     if services.origins:
         middleware.append(CrossOrigin(services.origins))
     app = falcon.App(middleware=middleware)

@@ -11,7 +11,7 @@ import structlog
 from waitress import wasyncore
 from waitress.server import create_server
 
-from reservation import lifeline, memory, metrics, signals
+from reservation import lifeline, memory, metrics, signals, tracing
 from reservation.settings import Settings
 from reservation_http.app import Services, create_app, is_slow
 from reservation_http.connection import Connection
@@ -64,6 +64,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
         listener: a listening socket, which is closed in the end.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    tracing.start(settings, "api")
     channels: dict[int, wasyncore.dispatcher] = {}
     services = Services.connect(settings)
     services.start()
@@ -103,6 +104,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
             _drop_slow(server, settings.request_timeout)
             _show(services, len(server.active_channels), most)
     _drain(server, rounds, channels, settings.request_timeout)
+    tracing.stop()
     log.info("stopped serving")
 
 

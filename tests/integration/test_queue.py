@@ -77,7 +77,7 @@ def test_jobs_that_several_threads_post_are_all_sent_once(
     jobs = [JobId.new(event.id) for _ in range(20_000)]
     sent: list[JobId] = []
     # What is sent is at stake, not the sending: a round trip between two lines would hide it.
-    monkeypatch.setattr(Queue, "send_jobs", lambda _, posted: sent.extend(job for job, _ in posted))
+    monkeypatch.setattr(Queue, "_send", lambda _, posted: sent.extend(JobId.parse(each.args[0]) for each in posted))
 
     def post(first: int) -> None:
         for job in jobs[first::4]:

@@ -30,6 +30,8 @@ def test_a_uuid_is_shortened_wherever_it_stands(text: str) -> None:
 def test_a_request_id_stays_whole() -> None:
     """A balancer's is often a UUID, and has to be found again."""
     assert mask_users(None, "info", {"request_id": USER}) == {"request_id": USER}
+    trace = {"trace_id": USER.replace("-", "")}  # which looks like one
+    assert mask_users(None, "info", dict(trace)) == trace
 
 
 _CONFIGURED = """
