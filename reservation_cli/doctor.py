@@ -134,8 +134,11 @@ def _about_service(settings: Settings) -> Iterator[Advice]:
     except StateUnavailable:
         versions = Counter()
     which = ", ".join(f"{count} of {version}" for version, count in sorted(versions.items())) or "none"
-    facts = f"{reading.workers} workers, {reading.sweepers} sweepers ({which}); {reading.open_jobs:,} open jobs"
-    yield Advice(Level.OK, "service", f"{facts}, the oldest {reading.oldest_ms / 1000:.1f} s old")
+    facts = (
+        f"workers {reading.workers}, sweepers {reading.sweepers} (versions: {which}); open jobs {reading.open_jobs:,}"
+    )
+    oldest = f", the oldest {reading.oldest_ms / 1000:.1f} s old" if reading.open_jobs else ""
+    yield Advice(Level.OK, "service", facts + oldest)
     if not reading.workers:
         yield Advice(
             Level.ERROR, "workers", "none is alive: every job fails at its deadline", "start `reservation worker`"

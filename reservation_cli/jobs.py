@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.queue import Queue
+from reservation.codes import Code
 from reservation.ids import JobId
 from reservation.models import Job, JobStatus, JobType
 from reservation.overview import Overview, pages
@@ -118,7 +119,13 @@ def _rows(job: Job, entry: dict[str, str]) -> Iterator[tuple[str, str]]:
         yield "position", f"{job.position}, about {job.estimated_wait_time} s to wait"
     shown = {"type", "seatId", "user"}
     for name in (*sorted(shown), *(n for n in entry if n not in shown | {"status"})):
-        yield name, _time(int(entry[name])) if name in _TIMES else entry[name]
+        yield name, _readable(name, entry[name])
+
+
+def _readable(name: str, value: str) -> str:
+    if name == "code":
+        return Code(int(value)).slug
+    return _time(int(value)) if name in _TIMES else value
 
 
 def repeat(store: Store, queue: Queue, job_id: JobId) -> Retry:

@@ -221,7 +221,8 @@ def _facts(reading: Reading, where: str) -> Iterator[tuple[str, str]]:
     yield "workers", f"{reading.workers}; a job waits {reading.lag_ms:,} ms for one"
     yield "sweepers", str(reading.sweepers)
     yield "rate", f"{_rate(reading.rate)} jobs ended a second"
-    yield "open jobs", f"{reading.open_jobs:,}, the oldest {reading.oldest_ms / 1000:,.1f} s old"
+    oldest = f", the oldest {reading.oldest_ms / 1000:,.1f} s old" if reading.open_jobs else ""
+    yield "open jobs", f"{reading.open_jobs:,}{oldest}"
     yield "holds", f"{reading.holds:,}" + (f", {reading.due:,} of them due" if reading.due else "")
     only = f" (the last {reading.looked_at:,} touched are counted here)" if reading.active >= reading.looked_at else ""
     yield "events", f"{reading.events:,}, {reading.active:,} active{only}"

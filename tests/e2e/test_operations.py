@@ -96,6 +96,7 @@ def test_jobs_are_listed_and_shown(service: Service) -> None:
     assert "HOLD_SEAT" in older
     shown = command(service.folder, "jobs", "show", job["id"])
     assert "The seat is reserved for you." in shown.stdout
+    assert ["code", "reserved"] in [line.split() for line in shown.stdout.splitlines()]
     assert user[:8] in shown.stdout
     for text in (listed.stdout, shown.stdout, command(service.folder, "jobs", "show", job["id"], "--json").stdout):
         assert user not in text
