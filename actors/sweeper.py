@@ -213,6 +213,7 @@ def run(settings: Settings) -> None:
     watchdog = Watchdog(lambda: threads)
     watchdog.start()
     log.info("sweeper started", interval_s=settings.sweep_interval)
+    lifeline.ready()
     signals.wait_for_stop()
     watchdog.stop()
     stopping.set()

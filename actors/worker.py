@@ -33,6 +33,7 @@ def run(settings: Settings) -> None:
     watchdog.start()
     memory.settle()
     log.info("worker started", threads=settings.worker_threads)
+    lifeline.ready()
     signals.wait_for_stop()
     watchdog.stop()
     worker.stop(timeout=round(settings.worker_shutdown_timeout * 1000))

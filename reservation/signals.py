@@ -2,6 +2,7 @@
 `threading.Event.set` does, can be interrupted by the next signal while it has it.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,3 +46,38 @@ class Flag:
 
     def __bool__(self) -> bool:
         return self._set
+
+
+class Renewal:
+    """Whether the process has been sent SIGHUP, as one is told to read its settings again. From a terminal that
+    is gone it means to stop, as ever.
+
+    Arguments:
+        stop: set then.
+    """
+
+    def __init__(self, stop: Flag) -> None:
+        self._stop = stop
+        self._asked = False
+        self._in_terminal = _has_terminal()
+        signal.signal(signal.SIGHUP, self._hear)
+
+    def _hear(self, *_: object) -> None:
+        if self._in_terminal and not _has_terminal():
+            self._stop.set()
+        else:
+            self._asked = True
+
+    def take(self) -> bool:
+        """Whether it was asked for since this was last called."""
+        asked, self._asked = self._asked, False
+        return asked
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal (tty(4): /dev/tty cannot be opened without)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True

@@ -131,7 +131,8 @@ def _serve(loaded: Settings, fd: int | None) -> None:
         return
     inherited = listener.fileno()
     children = [
-        Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited]) for n in range(1, count + 1)
+        Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited], renewable=True)
+        for n in range(1, count + 1)
     ]
     # While this process listens too, who connects during the stop would wait for nobody.
     run_all(children, server.DRAIN_S, before_stop=listener.close)
@@ -154,7 +155,8 @@ def worker(processes: int | None, threads: int | None) -> None:
             workers.run(loaded)
             return
         one = command("worker", "--processes", "1", "--threads", str(loaded.worker_threads))
-        run_all([Child(f"worker-{n}", one) for n in range(1, count + 1)], loaded.worker_shutdown_timeout)
+        children = [Child(f"worker-{n}", one, renewable=True) for n in range(1, count + 1)]
+        run_all(children, loaded.worker_shutdown_timeout)
 
 
 @cli.command()

@@ -29,8 +29,9 @@ class StartError(Exception):
 
 def run(settings: Settings) -> None:
     """Starts every part, waits until the service is ready, and keeps it so until SIGTERM, SIGINT or
-    the parent's end. Raises StartError."""
+    the parent's end; SIGHUP replaces all but the Redis servers one by one. Raises StartError."""
     stop = signals.Flag()
+    renewal = signals.Renewal(stop)
     lifeline.watch(stop.set)
     try:
         listener = listen(settings)
@@ -59,7 +60,7 @@ def run(settings: Settings) -> None:
         supervisor.start(*children["api"])
         if _wait_until_ready(settings, supervisor, children, stop):
             _announce(settings, children)
-            supervisor.run(stop)
+            supervisor.run(stop, renewal)
         click.echo("stopping …")
     finally:
         listener.close()
@@ -123,6 +124,7 @@ def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:
                 settings.log_dir / files[role],
                 env,
                 pass_fds=[fd] if role == "api" else [],
+                renewable=True,
             )
             for number in range(1, count[role] + 1)
         ]

@@ -92,6 +92,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     stop = signals.Flag()
     lifeline.watch(stop.set)
     log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
+    lifeline.ready()
     memory.settle()
     look_at = 0.0
     while not stop:
