@@ -210,7 +210,7 @@ def run(settings: Settings) -> None:
     ]
     for thread in threads:
         thread.start()
-    watchdog = Watchdog(lambda: threads)
+    watchdog = Watchdog(lambda: threads, settings.heartbeat_file)
     watchdog.start()
     log.info("sweeper started", interval_s=settings.sweep_interval)
     lifeline.ready()

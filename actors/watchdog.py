@@ -1,9 +1,11 @@
-"""Ends a process that has lost one of its threads: half a worker looks alive, and is none."""
+"""Ends a process that has lost one of its threads: half a worker looks alive, and is none. Says that it is whole."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -19,13 +21,15 @@ class Watchdog:
 
     Arguments:
         threads: those that have to be alive, asked for each time.
+        heartbeat: a file that is touched each time they are; a disk that is full ends nobody.
 
     Attributes:
         found: the name of the thread that had ended, empty if none had.
     """
 
-    def __init__(self, threads: Callable[[], Iterable[threading.Thread]]) -> None:
+    def __init__(self, threads: Callable[[], Iterable[threading.Thread]], heartbeat: Path | None = None) -> None:
         self._threads = threads
+        self._heartbeat = heartbeat
         self._stopping = threading.Event()
         self.found = ""
 
@@ -45,3 +49,6 @@ class Watchdog:
                 os.kill(os.getpid(), signal.SIGTERM)
                 log.critical("a thread has ended; so does this process, to be replaced", thread=dead.name)
                 return
+            if self._heartbeat is not None:
+                with suppress(OSError):
+                    self._heartbeat.touch()

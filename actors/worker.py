@@ -29,7 +29,7 @@ def run(settings: Settings) -> None:
     worker = RoundWorker(queue.broker, settings.worker_threads, _IDLE_MS)
     worker.start()
     # Only what Dramatiq starts: the lists are complete when `start` returns.
-    watchdog = Watchdog(lambda: [*worker.consumers.values(), *worker.workers])
+    watchdog = Watchdog(lambda: [*worker.consumers.values(), *worker.workers], settings.heartbeat_file)
     watchdog.start()
     memory.settle()
     log.info("worker started", threads=settings.worker_threads)

@@ -2,13 +2,17 @@
 
 import atexit
 import logging
+import os
 import re
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import orjson
@@ -26,6 +30,8 @@ _WHOLE = {"request_id", "trace_id"}
 
 #: How long a line for machines may take until it is written, seconds.
 _COLLECT_S = 0.05
+#: Bytes of a copy's file, and files before it that are kept.
+_COPY_BYTES, _COPIES_KEPT = 20_000_000, 2
 
 
 def mask_users(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -71,8 +77,9 @@ class _Collected(_Output):
     """The same, written by a thread of its own, several times a second: a line for each request is a system
     call and a switch of threads for each, which cost a request a tenth of its time (docs/performance.md)."""
 
-    def __init__(self) -> None:
+    def __init__(self, copy: "_Copy | None" = None) -> None:
         self._texts: deque[str] = deque()
+        self._copy = copy
         threading.Thread(target=self._run, name="log", daemon=True).start()
         atexit.register(self.drain)
 
@@ -91,6 +98,8 @@ class _Collected(_Output):
         if texts:
             super().write("".join(texts))
             super().flush()
+            if self._copy is not None:
+                self._copy.handle(logging.makeLogRecord({"msg": "".join(texts)}))
 
     def _run(self) -> None:
         while True:
@@ -98,8 +107,22 @@ class _Collected(_Output):
             self.drain()
 
 
+class _Copy(RotatingFileHandler):
+    """The lines once more, in a file of this process's own, which it alone may thus put aside when it is large."""
+
+    terminator = ""
+
+    def __init__(self, folder: Path, process: str) -> None:
+        # The host's name is the container's: of those that share the folder each has a file.
+        path = folder / f"{process}-{socket.gethostname()}-{os.getpid()}.log"
+        super().__init__(path, maxBytes=_COPY_BYTES, backupCount=_COPIES_KEPT, delay=True)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Does nothing: as with standard output, no failure is an error. The next lines try again."""
+
+
 def configure(settings: Settings, process: str) -> None:
-    """Sends all logs of this process to standard output.
+    """Sends all logs of this process to standard output; lines for machines to a file in LOG_COPY_DIR, too.
 
     Arguments:
         process: the name each line carries, e.g. `api`.
@@ -121,7 +144,8 @@ def configure(settings: Settings, process: str) -> None:
         structlog.processors.format_exc_info,
         mask_users,
     ]
-    output = cast(TextIO, _Collected() if as_json else _Output())
+    copy = _Copy(settings.log_copy_dir, process) if settings.log_copy_dir is not None and as_json else None
+    output = cast(TextIO, _Collected(copy) if as_json else _Output())
     last: Processor = structlog.processors.JSONRenderer(_json) if as_json else structlog.dev.ConsoleRenderer()
 
     class Lines(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # made at run time

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     api_threads: Count = 16
     request_timeout: Seconds = 10
     connection_limit: Annotated[int, Field(ge=10, le=60_000)] = 2_000
+    shutdown_delay: Annotated[float, Field(ge=0, le=600)] = 0
     cors_origins: str = ""
 
     # Who may do what
@@ -112,6 +113,8 @@ class Settings(BaseSettings):
     # Logs and files
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    log_copy_dir: Path | None = None
+    heartbeat_file: Path | None = None
     log_dir: Path = Path("logs")
     var_dir: Path = Path("var")
 

@@ -135,7 +135,7 @@ def _serve(loaded: Settings, fd: int | None) -> None:
         for n in range(1, count + 1)
     ]
     # While this process listens too, who connects during the stop would wait for nobody.
-    run_all(children, server.DRAIN_S, before_stop=listener.close)
+    run_all(children, loaded.shutdown_delay + server.DRAIN_S, before_stop=listener.close)
 
 
 @cli.command()

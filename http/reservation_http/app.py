@@ -1,7 +1,8 @@
 """The HTTP application: what is served where."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import falcon
@@ -37,6 +38,7 @@ class Services:
     Attributes:
         scraper: who may see the metrics.
         origins: of the pages whose scripts may read its answers.
+        leaving: set once the process is to stop, while it still serves.
     """
 
     store: Store
@@ -44,6 +46,7 @@ class Services:
     access: Access
     scraper: Scraper
     origins: Sequence[str] = ()
+    leaving: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def connect(cls, settings: Settings) -> "Services":
@@ -75,7 +78,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/reserve", SeatReserve(store.seats, queue, lag, access)),
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
-        ("/health/ready", Readiness(store.fleet, queue, access.limits)),
+        ("/health/ready", Readiness(store.fleet, queue, access.limits, services.leaving)),
         ("/metrics", Metrics(ServiceGauges(store, queue), services.scraper, access)),
     ]
 

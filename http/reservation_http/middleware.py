@@ -50,7 +50,9 @@ class RequestLog:
         resp.set_header("X-Content-Type-Options", "nosniff")
         seconds = time.perf_counter() - started
         metrics.request_answered(req.method, req.uri_template, resp.status_code, seconds)
-        self._log.info(
+        # Whoever asks for health asks all the time.
+        write = self._log.debug if req.path.startswith("/health/") and resp.status_code == 200 else self._log.info
+        write(
             "request",
             request_id=request_id,
             method=req.method,

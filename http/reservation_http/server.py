@@ -1,6 +1,7 @@
 """Serves the application on Waitress: hardened, and stopped without dropping a request."""
 
 import errno
+import math
 import resource
 import socket
 import sys
@@ -94,8 +95,8 @@ def run(settings: Settings, listener: socket.socket) -> None:
     log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
     lifeline.ready()
     memory.settle()
-    look_at = 0.0
-    while not stop:
+    look_at, leave_at = 0.0, math.inf
+    while time.monotonic() < leave_at:
         wasyncore.loop(timeout=min(0.25, rounds.wait_s), map=channels, use_poll=True, count=1)
         rounds.work()
         if len(channels) > most - max(2, most // 50):
@@ -104,6 +105,10 @@ def run(settings: Settings, listener: socket.socket) -> None:
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
             _show(services, len(server.active_channels), most)
+        if stop and not services.leaving.is_set():
+            # Still serving: a balancer in front has to notice before connections are refused.
+            services.leaving.set()
+            leave_at = time.monotonic() + settings.shutdown_delay
     _drain(server, rounds, channels, settings.request_timeout)
     tracing.stop()
     log.info("stopped serving")

@@ -399,6 +399,18 @@ def test_an_idle_api_stops_at_once(api: tuple[Process, int]) -> None:
     assert time.monotonic() - began < 3
 
 
+def test_it_leaves_before_it_stops(make_api: Callable[..., tuple[Process, int]]) -> None:
+    """With SHUTDOWN_DELAY a balancer can notice: 503 while it still serves whoever connects, then the end."""
+    process, port = make_api(SHUTDOWN_DELAY="2")
+    url = f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{url}/health/ready").status_code == 200
+    process.process.terminate()
+    wait_for(lambda: httpx.get(f"{url}/health/ready").status_code == 503)
+    assert httpx.get(f"{url}/health/ready").json()["status"] == "stopping"
+    assert httpx.post(f"{url}/events/create", json=NEW).status_code == 201
+    assert process.stop() == 0
+
+
 def test_busy_connections_do_not_delay_the_stop(api: tuple[Process, int]) -> None:
     """Each is answered once more and told that it is the last time."""
     process, port = api

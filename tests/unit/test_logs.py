@@ -43,11 +43,11 @@ log = structlog.get_logger()
 """
 
 
-def _run(code: str, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+def _run(code: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """A process that logs lines for machines, and does this."""
     return subprocess.run(
         [sys.executable, "-c", _CONFIGURED + code],
-        env=clean_environment(),
+        env=clean_environment(**environment),
         stdout=stdout,
         stderr=subprocess.PIPE,
         check=True,
@@ -97,6 +97,38 @@ def test_the_last_lines_are_written_at_exit() -> None:
     """In the order in which they were logged, whoever did."""
     done = _run('log.info("one"); logging.getLogger("other").warning("two"); log.info("three")')
     assert [orjson.loads(line)["event"] for line in done.stdout.splitlines()] == ["one", "two", "three"]
+
+
+def test_lines_are_copied_to_a_file_of_the_process(tmp_path: Path) -> None:
+    """All of them, in LOG_COPY_DIR, with their process in the file's name."""
+    done = _run('log.info("one"); logging.getLogger("other").warning("two")', LOG_COPY_DIR=str(tmp_path))
+    (copy,) = tmp_path.iterdir()
+    assert copy.name.startswith("test-")
+    assert copy.read_bytes() == done.stdout
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_a_copy_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    """Neither the line on standard output, nor a word about it."""
+    done = _run('log.info("one")', LOG_COPY_DIR=str(tmp_path / "nowhere"))
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, b"")
+
+
+def test_a_copy_keeps_the_last_of_its_lines(tmp_path: Path) -> None:
+    """What is older than its files hold is gone."""
+    code = """
+copy = structlog.get_config()["logger_factory"]._file
+copy._copy.maxBytes = 1000
+for number in range(100):
+    log.info("line", number=number)
+    copy.drain()
+"""
+    _run(code, LOG_COPY_DIR=str(tmp_path))
+    files = sorted(tmp_path.iterdir())
+    lines = [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    assert len(files) == 3
+    assert max(line["number"] for line in lines) == 99
+    assert all(file.stat().st_size <= 1000 for file in files)
 
 
 def test_a_line_has_the_same_members_with_a_traceback_and_without() -> None:

@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,39 @@ def test_threads_may_end_once_the_process_is_stopping(told: list[int], monkeypat
     watchdog.start()
     wait_for(lambda: not any(t.name == "watchdog" for t in threading.enumerate()))
     assert (looked, told, watchdog.found) == ([], [], "")
+
+
+def test_a_heartbeat_as_long_as_all_live(told: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever looks at the file sees that the process works; not if it has lost a thread."""
+    monkeypatch.setattr("actors.watchdog._LOOK_S", 0.01)
+    file = tmp_path / "heartbeat"
+    let_go = threading.Event()
+    thread = threading.Thread(target=let_go.wait)
+    thread.start()
+    Watchdog(lambda: [thread], file).start()
+    wait_for(file.exists)
+    before = file.stat().st_mtime_ns
+    wait_for(lambda: file.stat().st_mtime_ns > before)
+    let_go.set()
+    wait_for(lambda: told == [signal.SIGTERM])
+    last = file.stat().st_mtime_ns
+    wait_for(lambda: not any(t.name == "watchdog" for t in threading.enumerate()))
+    assert file.stat().st_mtime_ns == last
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_nobody(
+    told: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A full disk is no reason to stop selling."""
+    monkeypatch.setattr("actors.watchdog._LOOK_S", 0.01)
+    looked: list[int] = []
+
+    def threads() -> list[threading.Thread]:
+        looked.append(1)
+        return []
+
+    watchdog = Watchdog(threads, tmp_path / "nowhere" / "heartbeat")
+    watchdog.start()
+    wait_for(lambda: len(looked) > 3)
+    watchdog.stop()
+    assert told == []

@@ -1,5 +1,6 @@
 """Health: for balancers, orchestrators and people."""
 
+import threading
 from typing import Annotated, Literal
 
 import falcon
@@ -24,8 +25,11 @@ class Ready(ApiModel):
     """What this process can reach."""
 
     status: Annotated[
-        Literal["ready", "degraded", "unavailable"],
-        Field(description="`degraded`: requests are taken, but something that carries them out is missing."),
+        Literal["ready", "degraded", "unavailable", "stopping"],
+        Field(
+            description="`degraded`: requests are taken, but something that carries them out is missing. `stopping`: "
+            "requests are taken for some seconds more."
+        ),
     ]
     state: Literal["up", "down"]
     broker: Literal["up", "down"]
@@ -49,15 +53,17 @@ class Liveness:
 class Readiness:
     """`/health/ready`."""
 
-    def __init__(self, fleet: Fleet, queue: Queue, limits: RateLimits) -> None:
+    def __init__(self, fleet: Fleet, queue: Queue, limits: RateLimits, leaving: threading.Event) -> None:
         self._fleet = fleet
         self._queue = queue
         self._limits = limits
+        self._leaving = leaving
 
     @operation("isReady", "What this process can reach", tag="health", open=True, answers={200: Ready, 503: Ready})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 while seats can be read and requests taken. A missing queue, worker or sweeper is shown
-        as `degraded`, with 200: a balancer would otherwise drop every API process at once."""
+        as `degraded`, with 200: a balancer would otherwise drop every API process at once. 503 also while
+        this process is about to stop, so that a balancer asks others before it does."""
         broker: Literal["up", "down"] = "up" if self._queue.reachable() else "down"
         counting: Literal["off", "up", "down"] = "off"
         if self._limits.enabled:
@@ -78,5 +84,7 @@ class Readiness:
             resp.set_header("Retry-After", str(error.retry_after_s))
             return
         whole = broker == "up" and load.workers and load.sweepers and counting != "down"
-        status = "ready" if whole else "degraded"
-        write(resp, ready.model_copy(update={"status": status, "workers": load.workers, "sweepers": load.sweepers}))
+        leaving = self._leaving.is_set()
+        status = "stopping" if leaving else "ready" if whole else "degraded"
+        found = {"status": status, "workers": load.workers, "sweepers": load.sweepers}
+        write(resp, ready.model_copy(update=found), 503 if leaving else 200)
