@@ -16,13 +16,17 @@ RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-di
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps /dist/*.whl
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
-RUN groupadd --gid 10001 reservation \
+# Nothing is installed in a container that runs, so nothing that installs is left in it.
+COPY docker/strip.py /tmp/strip.py
+RUN python /tmp/strip.py && rm /tmp/strip.py \
+    && groupadd --gid 10001 reservation \
     && useradd --uid 10001 --gid reservation --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin reservation
 COPY --from=build /opt/venv /opt/venv
 # In production it serves nobody until it is set how it knows them; compose makes it a development service.
 ENV PATH=/opt/venv/bin:$PATH \
     HOST=0.0.0.0 \
     LOG_FORMAT=json \
+    HEARTBEAT_FILE=/tmp/heartbeat \
     ENVIRONMENT=production
 # Empty: sources in the working directory would be imported instead of the installed package.
 WORKDIR /app
@@ -30,7 +34,7 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 3000
 STOPSIGNAL SIGTERM
-# For `api`; switch it off for the others. http.client, because urllib would ask a proxy that is set.
+# For `api`; compose has another for the rest. http.client, because urllib would ask a proxy that is set.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=15s \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 3000), timeout=2); c.request('GET', '/health/live'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["reservation"]

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
+.PHONY: up demo test test-compose fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -13,6 +13,10 @@ demo: $(VENV)/.up
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# All of docker-compose.yml on the engine that DOCKER_HOST names: killed, restarted and replaced while seats are sold.
+test-compose: $(VENV)/.dev
+	$(BIN)/python -m tests.compose
 
 # What schemathesis makes of the OpenAPI document, CASES of each operation, four times over.
 fuzz: $(VENV)/.dev

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -93,16 +92,17 @@ def test_the_servers_of_compose_are_as_they_should_be(make_settings: MakeSetting
     """Their options, on servers that are the opposite without them: nothing is found, and only the queue's has
     nothing on disk. The service waits for both."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    _, *of_state = shlex.split(services["redis"]["command"])
-    _, *of_queue = services["queue"]["command"]
+    _, require, state_password, *of_state = shlex.split(services["redis"]["command"])
+    _, _, queue_password, *of_queue = services["queue"]["command"]
+    assert require == "--requirepass"
     with server(*of_state, durable=False) as state, server("--save", "60 1", *of_queue) as queue:
         assert check(make_settings(redis_url=state.url(), broker_url=queue.url())) == []
         with redis.Redis.from_url(queue.url(), decode_responses=True) as client:
             assert client.config_get("appendonly", "save") == {"appendonly": "no", "save": ""}
     for service in (services[name] for name in ("api", "worker", "sweeper")):
         urls = [service["environment"][name] for name in ("REDIS_URL", "BROKER_URL")]
-        assert [urlsplit(url).hostname for url in urls] == ["redis", "queue"]
-        assert set(service["depends_on"]) == {"redis", "queue"}
+        assert urls == [f"redis://:{state_password}@redis:6379/0", f"redis://:{queue_password}@queue:6379/0"]
+        assert {"redis", "queue"} < set(service["depends_on"])
 
 
 @one_server

@@ -216,5 +216,5 @@ def test_every_setting_reaches_the_containers() -> None:
     """But for those that compose decides itself."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     given = {name for name in compose["x-service"]["environment"] if not name.startswith("OTEL_")}
-    own = {"REDIS_HOST", "REDIS_PORT", "HOST", "PORT", "LOG_DIR", "VAR_DIR"}
+    own = {"REDIS_HOST", "REDIS_PORT", "HOST", "PORT", "HEARTBEAT_FILE", "LOG_DIR", "VAR_DIR"}
     assert given == {name.upper() for name in settings.Settings.model_fields} - own
