@@ -202,6 +202,7 @@ class Supervisor:
                 log.warning("killed, because it did not stop", pid=process.pid)
                 process.kill()
                 process.wait()
+            tallies.retire(process.pid)
             if process.stdin is not None:  # its lifeline
                 process.stdin.close()
 

@@ -77,6 +77,24 @@ def test_whichever_process_answers_shows_all(folders: set[Path], make_service: C
     assert not mine.exists()
 
 
+def test_who_was_replaced_is_not_shown_for_ever(folders: set[Path], make_service: Callable[..., Service]) -> None:
+    """After SIGHUP: what they counted stays in the sums, what they were goes, a breaker that was open among it."""
+    service = make_service(API_PROCESSES="2", WORKER_PROCESSES="1")
+    url = str(service.http.base_url)
+    event = service.create(10)
+    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    wait_for(lambda: _scrape(url)["reservation_http_connections_limit"] == 2 * 2000)
+    (mine,) = _folders() - folders
+    former = [path for path in mine.glob("*.db") if not path.stem.endswith(f"_{service.process.process.pid}")]
+    service.process.process.send_signal(signal.SIGHUP)
+    service.process.wait_for_line("all renewed", timeout_s=60)
+    assert former
+    assert not [path for path in former if path.exists()]
+    wait_for(lambda: _scrape(url)["reservation_http_connections_limit"] == 2 * 2000)
+    shown = _scrape(url)
+    assert (shown[_HELD], shown[_ACCEPTED]) == (1, 1)
+
+
 def test_a_method_of_ones_own_is_no_label(service: Service) -> None:
     """Nor anything else that the server itself refuses."""
     for line in (b"BREW /pot-mark HTTP/1.1", b"G\x00T /mark HTTP/1.1", b"GET /mark HTTP/9.9", b"mark"):
