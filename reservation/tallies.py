@@ -35,7 +35,7 @@ def shared() -> Iterator[bool]:
     # In memory: the files are mapped, and whoever counts would wait for the disk now and then.
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108 - made with mkdtemp
     _remove_left(Path(parent))
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)
     owner = _own(Path(folder))
     before = {name: os.environ.pop(name) for name in (VARIABLE, _OURS) if name in os.environ}
     os.environ[VARIABLE] = os.environ[_OURS] = folder

@@ -25,15 +25,10 @@ _HELD = "reservation_jobs_total outcome=held type=HOLD_SEAT"
 _ACCEPTED = "reservation_http_request_seconds_count method=POST route=/seats/hold status=202"
 
 
-def _folders() -> set[Path]:
+def _folders(process: Process) -> list[Path]:
+    """That of this process, if it has one now: there may be others', of who else runs the service on this machine."""
     parents = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - where they are made
-    return {folder for parent in parents for folder in parent.glob(f"{tallies._PREFIX}*")}
-
-
-@pytest.fixture
-def folders() -> set[Path]:
-    """Those that are there before the test."""
-    return _folders()
+    return [found for parent in parents for found in parent.glob(f"{tallies._PREFIX}{process.process.pid}-*")]
 
 
 def _scrape(url: str) -> dict[str, float]:
@@ -41,7 +36,7 @@ def _scrape(url: str) -> dict[str, float]:
         return figures(client.get(f"{url}/metrics").raise_for_status().text)
 
 
-def test_whichever_process_answers_shows_all(folders: set[Path], make_service: Callable[..., Service]) -> None:
+def test_whichever_process_answers_shows_all(make_service: Callable[..., Service]) -> None:
     """Two processes behind one port, two workers and a sweeper; also after one of each was killed and replaced."""
     service = make_service(API_PROCESSES="2", WORKER_PROCESSES="2", LOCK_EXPIRATION_TIME="1", METRICS_PORT="1")
     url = str(service.http.base_url)
@@ -54,7 +49,7 @@ def test_whichever_process_answers_shows_all(folders: set[Path], make_service: C
             assert service.result(queued)["result"]["success"]
 
     hold(1, 31)
-    (mine,) = _folders() - folders
+    (mine,) = _folders(service.process)
     answered = [path for path in mine.glob("histogram_*.db") if b"/seats/hold" in path.read_bytes()]
     assert len(answered) == 2
     for _ in range(10):
@@ -77,14 +72,14 @@ def test_whichever_process_answers_shows_all(folders: set[Path], make_service: C
     assert not mine.exists()
 
 
-def test_who_was_replaced_is_not_shown_for_ever(folders: set[Path], make_service: Callable[..., Service]) -> None:
+def test_who_was_replaced_is_not_shown_for_ever(make_service: Callable[..., Service]) -> None:
     """After SIGHUP: what they counted stays in the sums, what they were goes, a breaker that was open among it."""
     service = make_service(API_PROCESSES="2", WORKER_PROCESSES="1")
     url = str(service.http.base_url)
     event = service.create(10)
     assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
     wait_for(lambda: _scrape(url)["reservation_http_connections_limit"] == 2 * 2000)
-    (mine,) = _folders() - folders
+    (mine,) = _folders(service.process)
     former = [path for path in mine.glob("*.db") if not path.stem.endswith(f"_{service.process.process.pid}")]
     service.process.process.send_signal(signal.SIGHUP)
     service.process.wait_for_line("all renewed", timeout_s=60)
@@ -123,7 +118,7 @@ def start(redis_server: object, settings: Settings, tmp_path: Path) -> Iterator[
 
 
 def test_a_host_of_workers_shows_all_of_its_own(
-    folders: set[Path], start: Callable[..., Process], store: Store, queue: Queue, event: Event
+    start: Callable[..., Process], store: Store, queue: Queue, event: Event
 ) -> None:
     """At one port; what those that died have done is not forgotten."""
     port = str(free_port())
@@ -143,13 +138,14 @@ def test_a_host_of_workers_shows_all_of_its_own(
     wait_for(lambda: workers.output.count("worker started") == 3)
     assert carried_out(6) == 10
     family = list(workers.family())
+    assert _folders(workers)
     assert workers.stop() == 0
     assert gone(family)
-    assert _folders() <= folders
+    assert not _folders(workers)
 
 
 @pytest.mark.parametrize("part", ["worker", "sweeper"])
-def test_one_process_shows_its_own(folders: set[Path], start: Callable[..., Process], part: str) -> None:
+def test_one_process_shows_its_own(start: Callable[..., Process], part: str) -> None:
     """And still ends when it is told to, with the port open."""
     port = str(free_port())
     process = start(part, METRICS_PORT=port)
@@ -157,8 +153,9 @@ def test_one_process_shows_its_own(folders: set[Path], start: Callable[..., Proc
     shown = _scrape(f"http://127.0.0.1:{port}")
     assert shown[_HELD] == 0
     assert any("round_trip" in name for name in shown)
+    assert _folders(process)
     assert process.stop() == 0
-    assert _folders() <= folders
+    assert not _folders(process)
 
 
 def test_a_port_in_use_stops_the_start(start: Callable[..., Process]) -> None:
