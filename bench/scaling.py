@@ -30,7 +30,7 @@ from reservation import embedded
 from tests.cluster import cluster
 
 _APIS, _WORKERS = (1, 2), (1, 2, 4)
-_SECONDS = 4.0
+_SECONDS, _WARM_UP_S = 4.0, 2.0
 _SEATS = 10_000
 #: How long a hold lasts, seconds: none ends meanwhile.
 _HOLD_S = "900"
@@ -101,24 +101,20 @@ def main() -> None:
 
 
 def by_processes(folder: Path, rounds: int, say: Any) -> dict[tuple[int, int], list[Measured]]:
-    """Each number of API processes with each of workers, in turn, round by round."""
+    """Each number of API processes with each of workers, in turn, round by round. One service at a time: six that are
+    idle have work enough to be in the way."""
     seen: dict[tuple[int, int], list[Measured]] = {}
-    with ExitStack() as stack:
-        services = {}
+    for number in range(1, rounds + 1):
         for api in _APIS:
             for workers in _WORKERS:
-                say(f"starting {api} API processes and {workers} workers")
-                part = folder / f"{api}-{workers}"
+                part = folder / f"{number}-{api}-{workers}"
                 part.mkdir()
                 counts = {"API_PROCESSES": str(api), "WORKER_PROCESSES": str(workers)}
                 service = Service(part, LOCK_EXPIRATION_TIME=_HOLD_S, **counts)
-                services[api, workers] = (service, stack.enter_context(service.up()))
-        for number in range(rounds + 1):
-            for setting, (service, client) in services.items():
-                measured = _measure(service, client)
-                if number:  # the first warms up
-                    seen.setdefault(setting, []).append(measured)
-            say(f"round {number} of {rounds}")
+                with service.up() as client:
+                    _follow(service, client, _WARM_UP_S)
+                    seen.setdefault((api, workers), []).append(_measure(service, client))
+        say(f"round {number} of {rounds}")
     return seen
 
 
@@ -168,9 +164,9 @@ def _measure(service: Service, client: Client) -> Measured:
     return Measured(done.ended / done.seconds, cpu_us, sum(used.values()) / done.seconds)
 
 
-def _follow(service: Service, client: Client) -> load.Load:
-    events = client.create_events(max(1, round(_SECONDS * 4_000) // _SEATS), _SEATS)
-    return load.run(service.url, "follow", events, _SEATS, seconds=_SECONDS)
+def _follow(service: Service, client: Client, seconds: float = _SECONDS) -> load.Load:
+    events = client.create_events(max(1, round(seconds * 4_000) // _SEATS), _SEATS)
+    return load.run(service.url, "follow", events, _SEATS, seconds=seconds)
 
 
 @contextmanager
