@@ -34,7 +34,7 @@ from reservation.models import Event
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
-from tests.conftest import Buyer, changes, wait_for, working
+from tests.conftest import Buyer, changes, one_server, wait_for, working
 from tests.integration.conftest import commands, lapse
 
 
@@ -743,6 +743,7 @@ def test_a_job_that_takes_long_is_shown_as_active(
         wait_for(lambda: store.jobs.read(job).status == "completed")
 
 
+@one_server
 def test_a_pass_costs_the_same_however_many_events_are_over(store: Store, queue: Queue) -> None:
     """Finished events are only walked through, a hundred a pass."""
 
