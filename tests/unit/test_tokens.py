@@ -98,7 +98,7 @@ def test_a_subject_that_is_no_uuid_becomes_one() -> None:
         ({"sub": ""}, "no sub"),
         ({"aud": "others"}, "aud"),
         ({"iss": "https://evil.example"}, "iss"),
-        ({"nbf": time.time() + 600}, "not valid"),
+        ({"nbf": time.time() + 86_400}, "not valid"),
         ({"exp": "soon"}, "not valid"),
         ({"exp": float("inf")}, "not valid"),
         ({"scope": 7}, "not valid"),
