@@ -263,7 +263,7 @@ def _line(error: ErrorDetails) -> str:
 
 def masked(url: str) -> str:
     """A URL as it may be shown: without user and password, wherever they stand in it."""
-    return re.sub(r"\b(username|password)=[^&]*", r"\1=***", re.sub(r"//.*@", "//***@", url))
+    return re.sub(r"(\w*(?:username|password))=[^&]*", r"\1=***", re.sub(r"//.*@", "//***@", url))
 
 
 def cores() -> int:

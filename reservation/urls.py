@@ -79,9 +79,13 @@ def parse(url: str) -> Target:
 
 def _address(text: str, port: int) -> Address:
     parts = urlsplit(f"//{text}")
+    try:
+        given = parts.port
+    except ValueError:  # its text has what it took for a port, which may be a piece of a password
+        raise ValueError("has a port that is no number; in a password, write ? as %3F, # as %23, / as %2F") from None
     if not parts.hostname:
         raise ValueError(_FORMS)
-    return unquote(parts.hostname), parts.port or port
+    return unquote(parts.hostname), given or port
 
 
 def with_database(url: str, number: int) -> str:

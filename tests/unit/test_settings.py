@@ -69,12 +69,24 @@ def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://user:hunter2@host", "redis://:p@hunter2@host:x", "redis://h/x?password=hunter2&db=1"]
+    "url",
+    [
+        "http://user:hunter2@host",
+        "redis://:p@hunter2@host:x",
+        "redis://h/x?password=hunter2&db=x",
+        "redis+sentinel://h/seats/x?sentinel_password=hunter2",
+        "rediss://h/x?ssl_password=hunter2#",
+        # As it is rather than percent-encoded, by somebody who does not know.
+        "redis://default:hunter2?x@h:6379/0",
+        "redis://default:hunter2#x@h:6379/0",
+        "redis://default:hunter2/x@h:6379/0",
+        "redis+cluster://default:hunter2?x@h:6379,g",
+    ],
 )
 def test_a_password_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in the error about its URL, and not where the URL is shown."""
     assert "hunter2" not in settings.masked(url)
-    monkeypatch.setenv("REDIS_URL", "http://user:hunter2@host")
+    monkeypatch.setenv("REDIS_URL", url)
     with pytest.raises(SettingsError) as error:
         settings.load()
     assert "hunter2" not in str(error.value)
