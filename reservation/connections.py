@@ -6,8 +6,9 @@ import redis
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from reservation.clients import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, options
-from reservation.cluster import Cluster, Topology
+from reservation.cluster import Cluster
 from reservation.servers import Servers
+from reservation.topology import Topology
 from reservation.urls import Target, parse
 
 

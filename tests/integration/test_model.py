@@ -474,7 +474,7 @@ def hurried(
     redis_server: EmbeddedRedis | RedisCluster, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Store]:
     """The test's server, with rules under which much happens to three seats."""
-    for module in ("servers", "cluster"):
+    for module in ("servers", "cluster", "topology"):
         monkeypatch.setattr(f"reservation.{module}.Sent", Overheard)
         monkeypatch.setattr(f"reservation.{module}.bare", overheard)
     monkeypatch.setattr("reservation.clients.Retry", lambda _, retries, **kinds: Retry(NoBackoff(), retries, **kinds))
