@@ -103,12 +103,9 @@ class Cluster(Servers):
         """Sends commands to a node, whichever it is that they concern."""
         return Sent(self.node(address), commands, self._scripts)
 
-    def owners(self, commands: Sequence[Command]) -> dict[Address, list[int]]:
-        """The commands of each node, by their places. Raises redis.RedisError if it cannot be told."""
-        owners: dict[Address, list[int]] = {}
-        for place, command in enumerate(commands):
-            owners.setdefault(self._topology.owner(slot_of(command)), []).append(place)
-        return owners
+    def owners(self, commands: Sequence[Command]) -> list[Address]:
+        """The node of each command. Raises redis.RedisError if it cannot be told."""
+        return [self._topology.owner(slot_of(command)) for command in commands]
 
     def is_down(self, address: Address) -> bool:
         """Whether a node is known not to answer."""
@@ -123,13 +120,19 @@ class Cluster(Servers):
                 self._topology.suspect()
         return replies
 
-    def redirected(self, commands: Sequence[Command], replies: list[Any]) -> bool:
-        """Sends those commands again that another node has to be asked, or that were lost with a connection; puts the
-        replies in the places of those before. Returns whether there were any."""
+    def redirected(self, commands: Sequence[Command], replies: list[Any], asked: list[Address]) -> bool:
+        """Sends those commands again that another node has to be asked; puts the replies in the places of those before.
+        Returns whether there were any.
+
+        Arguments:
+            asked: of whom each reply is.
+        """
         asks: dict[tuple[Address, bool], list[int]] = {}
         for place, reply in enumerate(replies):
             if isinstance(reply, redis.exceptions.AskError):  # MovedError is one
-                moved, address = isinstance(reply, redis.exceptions.MovedError), (reply.host, reply.port)
+                moved = isinstance(reply, redis.exceptions.MovedError)
+                # Without a host it is another port of the one that was asked (cluster-preferred-endpoint-type).
+                address = asked[place] = (reply.host or asked[place][0], reply.port)
                 if moved:
                     self._topology.move(reply.slot_id, address)
                 asks.setdefault((address, not moved), []).append(place)
@@ -149,23 +152,27 @@ class _Spread:
     def __init__(self, cluster: Cluster, commands: Sequence[Command]) -> None:
         self._cluster, self._commands = cluster, commands
         self._replies: list[Any] = [redis.ConnectionError("the node does not answer")] * len(commands)
-        self._sent: list[tuple[Address, list[int], Sent]] = []
+        self._sent: list[tuple[list[int], Sent]] = []
+        self._asked: list[Address] = []
         try:
-            owners = cluster.owners(commands)
+            self._asked = cluster.owners(commands)
         except redis.RedisError as error:
             self._replies = [error] * len(commands)
             return
-        for address, places in owners.items():
+        places: dict[Address, list[int]] = {}
+        for place, address in enumerate(self._asked):
+            places.setdefault(address, []).append(place)
+        for address, found in places.items():
             if not cluster.is_down(address):
-                sent = cluster.sent_to(address, [commands[place] for place in places])
-                self._sent.append((address, places, sent))
+                self._sent.append((found, cluster.sent_to(address, [commands[place] for place in found])))
 
     def replies(self) -> list[Any]:
         """The replies, of which some, or all, may be errors."""
-        for address, places, sent in self._sent:
-            for place, reply in zip(places, self._cluster.noted(address, sent.replies()), strict=True):
+        for places, sent in self._sent:
+            replies = self._cluster.noted(self._asked[places[0]], sent.replies())
+            for place, reply in zip(places, replies, strict=True):
                 self._replies[place] = reply
         for _ in range(_REDIRECTS):
-            if not self._cluster.redirected(self._commands, self._replies):
+            if not self._cluster.redirected(self._commands, self._replies, self._asked):
                 break
         return self._replies

@@ -3,7 +3,6 @@
 import threading
 import time
 from bisect import bisect_right
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import redis
@@ -57,8 +56,8 @@ class Topology:
 
     def owner(self, slot: int) -> Address:
         """The node that has a slot. Raises redis.ConnectionError if no node says, ClusterDownError if none has it."""
-        if self._moved and slot in self._moved:
-            return self._moved[slot]
+        if (moved := self._moved.get(slot)) is not None:
+            return moved
         owner = (self._slots or self.read()).owner(slot)
         if owner is None:
             self.suspect()
@@ -91,26 +90,36 @@ class Topology:
         self.suspect()
 
     def read(self) -> _Slots:
-        """Asks the nodes. Raises redis.ConnectionError if none says."""
+        """Asks the nodes, and believes the first that says it is in touch with the others; if none is, the first.
+        Raises redis.ConnectionError if none says."""
         known = [] if self._slots is None else self.primaries()
-        moved = list(self._moved.items())
+        moved = list(self._moved)
+        doubtful: _Slots | None = None
         last: redis.RedisError | None = None
         for address in dict.fromkeys([*(a for a in known if a not in self.down), *self._named, *known]):
             try:
-                slots = self._ask(address)
+                slots, in_touch = self._ask(address)
             except redis.RedisError as error:
                 last = error
                 continue
-            if slots != self._slots:
-                log.info("cluster", nodes=len({owner for owner in slots.owners if owner}), asked=_shown(address))
-            self._slots = slots
-            for slot, _ in moved:  # it has been said since
-                self._moved.pop(slot, None)
-            return slots
+            if in_touch:
+                return self._believe(slots, moved)
+            doubtful = doubtful or slots
+        if doubtful is not None:
+            return self._believe(doubtful, moved)
         raise redis.ConnectionError(f"no node of the cluster answers ({last})") from last
 
-    def _ask(self, address: Address) -> _Slots:
-        reply = self._say(address, ("CLUSTER", "SLOTS"))
+    def _believe(self, slots: _Slots, moved: list[int]) -> _Slots:
+        if slots != self._slots:
+            log.info("cluster", nodes=len({owner for owner in slots.owners if owner}))
+        self._slots = slots
+        for slot in moved:  # it has been said since
+            self._moved.pop(slot, None)
+        return slots
+
+    def _ask(self, address: Address) -> tuple[_Slots, bool]:
+        """What a node says, and whether it is in touch with the others: one that is not may have been replaced."""
+        reply, info = self._say(address, ("CLUSTER", "SLOTS"), ("CLUSTER", "INFO"))
         if not reply:
             raise redis.exceptions.ClusterDownError("it knows of no node that has slots")
         starts: list[int] = []
@@ -122,18 +131,19 @@ class Topology:
             # A node that does not know what it is called is where it was asked.
             starts, owners = [*starts, first], [*owners, (host or address[0], port)]
             free = last + 1
-        return _Slots([*starts, free], [*owners, None])
+        return _Slots([*starts, free], [*owners, None]), "cluster_state:ok" in info
 
-    def _say(self, address: Address, command: Command) -> Any:
+    def _say(self, address: Address, *commands: Command) -> list[Any]:
         common = options(connections=1, decode=True, timeout_s=CONNECT_TIMEOUT_S, block_s=0)
         pool = redis.ConnectionPool(host=address[0], port=address[1], **self.options | common)
         try:
-            (reply,) = Sent(bare(pool), [command], []).replies()
+            replies = Sent(bare(pool), commands, []).replies()
         finally:
             pool.disconnect()
-        if isinstance(reply, redis.RedisError):
-            raise reply
-        return reply
+        for reply in replies:
+            if isinstance(reply, redis.RedisError):
+                raise reply
+        return replies
 
     def _look(self) -> None:
         wait_s = _LOOK_S
@@ -141,9 +151,13 @@ class Topology:
             self._suspect.wait()
             self._suspect.clear()
             before = self._slots, self.down
-            with suppress(redis.RedisError):
+            try:
                 self.read()
                 self._find_again()
+            except redis.RedisError:
+                pass  # nobody answers, which is logged already
+            except Exception:  # nobody else would look after those that are gone
+                log.exception("topology not read")
             if self.down:
                 self._suspect.set()
             changed = before != (self._slots, self.down)

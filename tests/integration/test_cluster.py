@@ -1,10 +1,12 @@
 """State and queue on three primaries: what goes where, what happens while a slot moves, and when a node is gone."""
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,6 +27,8 @@ from reservation.rounds import RoundPipelining
 from reservation.servers import Servers
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation.topology import Topology
+from reservation.urls import parse
 from tests.cluster import Node, RedisCluster, cluster, slot
 from tests.conftest import wait_for, working
 from tests.integration.test_metrics import figures
@@ -391,3 +395,68 @@ def test_jobs_go_by_another_queue_while_theirs_is_gone(store: Store, queue: Queu
             finally:
                 node.go_on()
         wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]
+
+
+# What is known of the nodes ---------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_out_of_touch_is_not_believed(nodes: RedisCluster) -> None:
+    """It answers who has which slots, as it last knew; its own state says that it should not be asked."""
+    with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
+        stale = Node(Path(folder), require_full_coverage="yes")
+        try:
+            stale.say("CLUSTER", "ADDSLOTS", *range(100))
+            assert stale.info()["cluster_state"] == "fail"
+            named = f"redis+cluster://127.0.0.1:{stale.port}," + nodes.url().partition("//")[2]
+            found = Topology(parse(named))
+            assert found.owner(0) == ("127.0.0.1", nodes.owner(0).port)
+            # Of nobody who is in touch, it is all there is.
+            assert Topology(parse(f"redis+cluster://127.0.0.1:{stale.port}")).owner(0) == ("127.0.0.1", stale.port)
+        finally:
+            stale.stop()
+
+
+def test_nodes_that_do_not_say_what_they_are_called_are_found(nodes: RedisCluster, servers: Servers) -> None:
+    """By the address at which they were asked: managed clusters behind one name do that."""
+    for node in nodes.nodes:
+        node.say("CONFIG", "SET", "cluster-preferred-endpoint-type", "unknown-endpoint")
+    try:
+        number = key_slot(b"endpoint")
+        nodes.move(number, other_than(nodes, nodes.owner(number)))
+        assert servers.send([("SET", "endpoint", 1), ("GET", "endpoint")]) == ["OK", "1"]
+        nodes.move(number, other_than(nodes, nodes.owner(number)))
+        assert servers.send([("GET", "endpoint")]) == ["1"]
+    finally:
+        for node in nodes.nodes:
+            node.say("CONFIG", "SET", "cluster-preferred-endpoint-type", "ip")
+
+
+def test_the_nodes_are_looked_at_whatever_came_of_the_last_look(
+    nodes: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody thought of does not end it: a node that was gone would stay so for ever."""
+    found = Topology(parse(nodes.url()))
+    (address, *_) = found.primaries()
+    asked: list[object] = []
+
+    def fail(_: Topology, *command: object) -> object:
+        asked.append(command)
+        raise UnicodeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Topology, "_say", fail)
+        found.lose(address, redis.ConnectionError("gone"))
+        wait_for(lambda: len(asked) > 3)
+    wait_for(lambda: not found.down)
+
+
+def test_a_slot_is_found_while_what_was_said_of_it_is_forgotten(nodes: RedisCluster) -> None:
+    """By another thread, between two looks."""
+
+    class Fleeting(dict[int, tuple[str, int]]):
+        def __contains__(self, _: object) -> bool:
+            return True
+
+    found = Topology(parse(nodes.url()))
+    found._moved = Fleeting({1: ("elsewhere", 1)})
+    assert found.owner(0) == ("127.0.0.1", nodes.owner(0).port)
