@@ -1,9 +1,10 @@
 """The job ledger: the truth about every accepted job. A queue message only wakes a worker."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from math import ceil
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
+
+import redis
 
 from reservation import keys
 from reservation.clients import Command
@@ -78,9 +79,12 @@ class Ledger:
         return _job(job_id, self._found(job_id), lag_ms, viewer)
 
     def read_each(self, job_ids: Sequence[JobId]) -> list[Job]:
-        """Reads several jobs in one go; leaves out those that are not kept. Raises StateUnavailable."""
+        """Reads several jobs in one go; leaves out those that are not kept, or cannot be reached. Raises
+        StateUnavailable if none can."""
         replies = self._scripts.run_each("read_job", list(map(_read_call, job_ids))) if job_ids else []
-        return [_job(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True) if reply[0] == Code.OK]
+        return [
+            _job(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True) if reply and reply[0] == Code.OK
+        ]
 
     def entry(self, job_id: JobId) -> dict[str, str]:
         """All that the ledger has about a job, as it is there. Raises NotFound, StateUnavailable."""
@@ -107,17 +111,21 @@ class Ledger:
             most: keys of all kinds that are looked at; each is about a microsecond of the server's time.
         """
         looked = 0
-        for server in self._scripts.primaries():
+
+        def look(server: redis.Redis) -> Iterator[list[JobId]]:
+            nonlocal looked
             cursor = -1
             while cursor and looked < most:
-                scan = partial(server.scan, max(cursor, 0), match=keys.jobs_like(event_id), count=_SCAN)
-                cursor, found = cast(tuple[int, list[str]], self._scripts.asked(scan))
+                page: Any = server.scan(max(cursor, 0), match=keys.jobs_like(event_id), count=_SCAN)
+                cursor, found = page
                 yield [job_id for job_id in map(keys.job_of, found) if job_id is not None]
                 looked += _SCAN
 
+        return self._scripts.of_each_server(look)
+
     def kept(self) -> int:
         """Keys of all kinds, through which `scan` looks. Raises StateUnavailable."""
-        return sum(int(self._scripts.asked(server.dbsize)) for server in self._scripts.primaries())
+        return sum(self._scripts.of_each_server(lambda server: [int(server.dbsize())]))
 
     def _found(self, job_id: JobId) -> list[Any]:
         reply: list[Any] = self._scripts.run("read_job", *_read_call(job_id))

@@ -7,14 +7,14 @@ number of `reservation.codes.Code`.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import redis
 
 from reservation import tracing
-from reservation.clients import Command, script_call, translated
+from reservation.clients import Command, is_transient, script_call, translated
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
 from reservation.guard import Guard
@@ -88,15 +88,16 @@ class Scripts:
         if not commands:
             return []
         replies = self._begin(list(commands)).replies()
-        error: StateUnavailable | None = None
+        gone: list[StateUnavailable] = []
         for place, reply in enumerate(replies):
             if isinstance(reply, redis.RedisError):
                 try:
                     replies[place] = self._again(commands[place], reply)
                 except StateUnavailable as unavailable:
-                    replies[place], error = None, unavailable
-        if error is not None and (not self.servers.many or not any(reply is not None for reply in replies)):
-            raise error
+                    replies[place] = None
+                    gone.append(unavailable)
+        if gone and (not self.servers.many or len(gone) == len(replies)):
+            raise gone[0]
         return replies
 
     def execute(self, *command: str | bytes | float) -> Any:
@@ -108,16 +109,19 @@ class Scripts:
         except redis.RedisError as error:
             return self._again(command, error)
 
-    def primaries(self) -> list[redis.Redis]:
-        """A client of each server that has keys, to look through them all. Raises StateUnavailable."""
-        return self.asked(self.servers.primaries)
-
-    def asked(self, ask: Callable[[], T]) -> T:
-        """What a client of redis-py's answers. Raises StateUnavailable."""
+    def of_each_server(self, ask: Callable[[redis.Redis], Iterable[T]]) -> Iterator[T]:
+        """What each server that has keys answers to a client of redis-py's; of a cluster, those that answer. Raises
+        StateUnavailable."""
         try:
-            return ask()
+            servers = self.servers.primaries()
         except redis.RedisError as error:
             raise translated(error) from error
+        for server in servers:
+            try:
+                yield from ask(server)
+            except redis.RedisError as error:
+                if not (self.servers.many and is_transient(error)):
+                    raise translated(error) from error
 
     def _carry_out(self, command: Command, *, alone: bool) -> Any:
         if alone:

@@ -460,3 +460,41 @@ def test_a_slot_is_found_while_what_was_said_of_it_is_forgotten(nodes: RedisClus
     found = Topology(parse(nodes.url()))
     found._moved = Fleeting({1: ("elsewhere", 1)})
     assert found.owner(0) == ("127.0.0.1", nodes.owner(0).port)
+
+
+def test_nothing_is_an_answer(store: Store, nodes: RedisCluster) -> None:
+    """That a key is not there is one; only if nobody answers it is an outage."""
+    events = events_of_each(store, nodes)
+    (lost, *others) = events
+    (node,) = [node for node in nodes.nodes if node.port == lost]
+    node.pause()
+    try:
+        asked = [events[lost], *(events[port] for port in others)]
+        found = store.scripts.execute_each([("GET", keys.abandoned(event.id)) for event in asked])
+        assert found == [None] * 3
+        with pytest.raises(StateUnavailable):
+            store.scripts.execute_each([("GET", keys.abandoned(events[lost].id))])
+    finally:
+        node.go_on()
+    wait_for(lambda: not _is_refused(store, events[lost]))
+
+
+def test_jobs_of_nodes_that_answer_are_listed(store: Store, nodes: RedisCluster) -> None:
+    """Open and ended ones; those of a node that is gone are left out."""
+    events = events_of_each(store, nodes)
+    jobs = {}
+    for port, event in events.items():
+        jobs[port] = JobId.new(event.id)
+        store.seats.accept_hold(SeatId(event.id, 1), str(uuid4()), jobs[port])
+    for lost in events:
+        (node,) = [node for node in nodes.nodes if node.port == lost]
+        node.pause()
+        try:
+            there = {jobs[port] for port in events if port != lost}
+            assert {job.id for job in store.jobs.read_each(list(jobs.values()))} == set(map(str, there))
+            scanned = {job for page in store.jobs.scan(None, 1_000_000) for job in page}
+            assert scanned & set(jobs.values()) == there
+            assert store.jobs.kept() > 0
+        finally:
+            node.go_on()
+        wait_for(lambda event=events[lost]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
