@@ -161,7 +161,8 @@ class Queue:
         if not self.guard.closed:
             return False
         error: redis.RedisError | None = None
-        for _ in self.shards:  # another will do: every worker looks at all of them
+        # In a cluster another queue will do: every worker looks at all of them.
+        for _ in self.shards if self.broker.servers.many else self.shards[:1]:
             try:
                 failed = self.broker.enqueue_all(messages)
             except redis.RedisError as nothing_sent:

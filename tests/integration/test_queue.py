@@ -2,12 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
+from dramatiq import Message
 
 from actors.jobs import QUEUE
 from actors.queue import Queue
@@ -18,6 +20,7 @@ from reservation.jobs import Task
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
+from tests.servers import hanging
 
 
 @pytest.fixture
@@ -98,3 +101,29 @@ def test_nothing_to_send_is_no_command(short: Queue) -> None:
     """Another thread may have sent what a round has posted."""
     assert short.send_jobs([])
     assert short.depth() == 0
+
+
+def test_one_server_is_asked_once_however_many_queues_it_has(
+    server: EmbeddedRedis,
+    make_settings: Callable[..., Settings],
+    store: Store,
+    event: Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another queue helps where it may be on another server. On one that hangs it is one more wait, in the API loop."""
+    settings = make_settings(broker_url=server.url(), queue_shards=8)
+    queue = Queue.connect(settings, store, connections=2, timeout_s=0.1)
+    asked: list[int] = []
+    enqueue = queue.broker.enqueue_all
+
+    def count(messages: Sequence[Message[Any]]) -> dict[str, redis.RedisError]:
+        asked.append(len(messages))
+        return enqueue(messages)
+
+    task = Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")
+    assert queue.send_jobs([(JobId.new(event.id), task)])
+    monkeypatch.setattr(queue.broker, "enqueue_all", count)
+    with hanging(server):
+        assert not queue.send_jobs([(JobId.new(event.id), task)])
+    assert asked == [1]
+    queue.broker.servers.close()
