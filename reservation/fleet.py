@@ -50,6 +50,11 @@ class Fleet:
         ]
         return Counter(name.partition("@")[2] or "unknown" for name in names)
 
+    def partly_reachable(self) -> bool:
+        """Whether it is one node of a cluster that is gone where `load` raises StateUnavailable: events that are on
+        others can be sold."""
+        return self._scripts.some_answer()
+
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""
         return Load(*self._scripts.run("fleet", [keys.WORKERS, keys.SWEEPERS, keys.QUEUE_LAG]))

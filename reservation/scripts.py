@@ -109,6 +109,16 @@ class Scripts:
         except redis.RedisError as error:
             return self._again(command, error)
 
+    def some_answer(self) -> bool:
+        """Whether any server answers, of which there are several."""
+        if not (self.servers.many and self._guard.closed):
+            return False
+        try:
+            self.servers.probe(("PING",))
+        except redis.RedisError:
+            return False
+        return True
+
     def of_each_server(self, ask: Callable[[redis.Redis], Iterable[T]]) -> Iterator[T]:
         """What each server that has keys answers to a client of redis-py's; of a cluster, those that answer. Raises
         StateUnavailable."""

@@ -62,7 +62,8 @@ class Readiness:
     @operation("isReady", "What this process can reach", tag="health", open=True, answers={200: Ready, 503: Ready})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 while seats can be read and requests taken. A missing queue, worker or sweeper is shown
-        as `degraded`, with 200: a balancer would otherwise drop every API process at once. 503 also while
+        as `degraded`, with 200: a balancer would otherwise drop every API process at once. So is a cluster's node that
+        is gone, and where nobody can say who works, `workers` is 0. 503 also while
         this process is about to stop, so that a balancer asks others before it does."""
         broker: Literal["up", "down"] = "up" if self._queue.reachable() else "down"
         counting: Literal["off", "up", "down"] = "off"
@@ -80,11 +81,16 @@ class Readiness:
         try:
             load = self._fleet.load()
         except StateUnavailable as error:
+            if self._fleet.partly_reachable():
+                self._write(resp, ready)
+                return
             write(resp, ready.model_copy(update={"status": "unavailable", "state": "down"}), 503)
             resp.set_header("Retry-After", str(error.retry_after_s))
             return
         whole = broker == "up" and load.workers and load.sweepers and counting != "down"
+        found = {"status": "ready" if whole else "degraded", "workers": load.workers, "sweepers": load.sweepers}
+        self._write(resp, ready.model_copy(update=found))
+
+    def _write(self, resp: falcon.Response, ready: Ready) -> None:
         leaving = self._leaving.is_set()
-        status = "stopping" if leaving else "ready" if whole else "degraded"
-        found = {"status": status, "workers": load.workers, "sweepers": load.sweepers}
-        write(resp, ready.model_copy(update=found), 503 if leaving else 200)
+        write(resp, ready.model_copy(update={"status": "stopping"}) if leaving else ready, 503 if leaving else 200)
