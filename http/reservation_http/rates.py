@@ -102,12 +102,13 @@ class RateLimits:
             return self._let_through("the server does not answer")
         calls = [asked] if self._together else [[one] for one in asked]
         replies = self._pipelining.execute_all([self._command(call) for call in calls])
+        uncounted = ""
         for call, full in zip(calls, replies, strict=True):
             if isinstance(full, redis.RedisError):
-                return self._let_through(str(full))
-            if full:
+                uncounted = str(full)
+            elif full:
                 raise self._refusal(*call[full - 1])
-        return None
+        return self._let_through(uncounted) if uncounted else None
 
     def _keys_of(self, name: str, item: limits.RateLimitItem) -> tuple[str, str]:
         """The keys of a limit's windows, before and current, with a place for who is counted."""

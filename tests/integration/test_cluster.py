@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from falcon import testing
 from redis.crc import key_slot
 
 from actors.gauges import ServiceGauges
@@ -29,6 +30,8 @@ from reservation.settings import Settings
 from reservation.store import Store
 from reservation.topology import Topology
 from reservation.urls import parse
+from reservation_http.app import Services, create_app
+from reservation_http.errors import RateLimited
 from tests.cluster import Node, RedisCluster, cluster, slot
 from tests.conftest import wait_for, working
 from tests.integration.test_metrics import figures
@@ -498,3 +501,51 @@ def test_jobs_of_nodes_that_answer_are_listed(store: Store, nodes: RedisCluster)
         finally:
             node.go_on()
         wait_for(lambda event=events[lost]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
+
+
+# What clients and balancers see -----------------------------------------------------------------------------------
+
+
+def _fleet_of(nodes: RedisCluster) -> Node:
+    """The node on which it is kept who is at work."""
+    return nodes.owner(key_slot(keys.WORKERS.encode()))
+
+
+def test_an_api_is_ready_while_any_node_answers(nodes: RedisCluster, make_settings: Make) -> None:
+    """Degraded while it cannot be told who is at work: a balancer that dropped it would drop all of them."""
+    services = Services.connect(make_settings(redis_url=nodes.url()))
+    client = testing.TestClient(create_app(services))
+    node = _fleet_of(nodes)
+    node.pause()
+    try:
+        said = client.simulate_get("/health/ready")
+        assert (said.status_code, said.json["status"], said.json["state"]) == (200, "degraded", "up")
+    finally:
+        node.go_on()
+    gone = testing.TestClient(create_app(Services.connect(make_settings(redis_url="redis+cluster://127.0.0.1:1"))))
+    assert gone.simulate_get("/health/ready").status_code == 503
+
+
+def test_who_has_asked_too_often_is_refused_although_a_node_is_gone(nodes: RedisCluster, make_settings: Make) -> None:
+    """What of the counts can be read counts: of an address, or of a user."""
+    limits = {"rate_limits": "on", "rate_limit_user": "1/day", "rate_limit_address": "1000/day"}
+    services = Services.connect(make_settings(redis_url=nodes.url(), **limits))
+    counts = services.access.limits
+    user, address = str(uuid4()), "192.0.2.1"
+    counts.hit("user", address, user)
+    with pytest.raises(RateLimited):
+        counts.hit("user", address, user)
+    before = counts._windows["address"][0]
+    of_user = nodes.owner(key_slot((counts._windows["user"][0] % user).encode()))
+    of_address = nodes.owner(key_slot((before % address).encode()))
+    number = 0
+    while of_address is of_user:  # another address, on another node
+        number += 1
+        address = f"192.0.2.{number}"
+        of_address = nodes.owner(key_slot((before % address).encode()))
+    of_address.pause()
+    try:
+        with pytest.raises(RateLimited):
+            counts.hit("user", address, user)
+    finally:
+        of_address.go_on()
