@@ -21,6 +21,8 @@ log = structlog.get_logger()
 #: What is wrong with a server of which this is INFO: whether that is fatal, and a text.
 About = Callable[[redis.Redis, Mapping[str, Any]], Iterable[tuple[bool, str]]]
 
+#: The password of docker-compose.yml where none is set: everybody can read it there.
+PUBLIC_PASSWORD = "development"  # noqa: S105 - it is no secret, which is the point
 #: Oldest server that has every command the scripts use (SET PXAT, XADD MINID).
 OLDEST = (6, 2)
 #: What is lost when the host fails, by `appendfsync`.
@@ -55,11 +57,21 @@ def report(settings: Settings) -> list[str]:
 
 def check(settings: Settings) -> list[Finding]:
     """What is wrong with the servers of these settings, each by itself. Raises SettingsError if none is named."""
+    state, queue = "REDIS_URL" if settings.redis_url else "REDIS_HOST", "BROKER_URL"
     return [
-        *_check_server("REDIS_URL" if settings.redis_url else "REDIS_HOST", settings.state_url, _about_state),
+        *_check_password(state, settings.state_url, settings),
+        *_check_server(state, settings.state_url, _about_state),
+        *(_check_password(queue, settings.queue_url, settings) if settings.broker_url else ()),
         # About a server that it shares with the state, the state has said the rest.
-        *_check_server("BROKER_URL", settings.queue_url, _about_queue if settings.broker_url else _about_any),
+        *_check_server(queue, settings.queue_url, _about_queue if settings.broker_url else _about_any),
     ]
+
+
+def _check_password(setting: str, url: str, settings: Settings) -> Iterator[Finding]:
+    if settings.environment == "production" and urls.parse(url).options.get("password") == PUBLIC_PASSWORD:
+        yield Finding(
+            setting, True, "has the password that everybody can read in docker-compose.yml; set REDIS_PASSWORD"
+        )
 
 
 def _check_server(setting: str, url: str, about: About) -> list[Finding]:

@@ -10,7 +10,7 @@ import pytest
 import redis
 import yaml
 
-from reservation.checks import Finding, check, report
+from reservation.checks import PUBLIC_PASSWORD, Finding, check, report
 from reservation.embedded import EmbeddedRedis
 from reservation.settings import Settings
 from tests.conftest import one_server
@@ -63,6 +63,20 @@ def test_what_is_wrong_is_said_with_its_remedy(
         assert says in finding.text
         assert remedy in finding.text
         assert report(settings) == [str(finding) for finding in check(settings) if finding.fatal]
+
+
+def test_the_password_of_the_compose_file_is_for_development(make_settings: MakeSettings) -> None:
+    """Everybody can read it there, and it is what stands between a stranger on that network and the seats."""
+    text = COMPOSE.read_text()
+    assert f"${{REDIS_PASSWORD:-{PUBLIC_PASSWORD}}}" in text
+    with server() as running, redis.Redis.from_url(running.url()) as admin:
+        admin.config_set("requirepass", PUBLIC_PASSWORD)
+        url = f"{running.url()}&password={PUBLIC_PASSWORD}"
+        assert report(make_settings(redis_url=url)) == []
+        for name, values in (("REDIS_URL", {"redis_url": url}), ("BROKER_URL", {"broker_url": url})):
+            (refused,) = report(make_settings(environment="production", **values))
+            assert refused.startswith(f"{name}: ")
+            assert "set REDIS_PASSWORD" in refused
 
 
 def test_a_password_that_is_wrong_refuses_the_start(make_settings: MakeSettings) -> None:

@@ -18,6 +18,7 @@ from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from actors.sweeper import Sweeper
 from reservation import keys
+from reservation.checks import check
 from reservation.connections import connect
 from reservation.errors import StateUnavailable
 from reservation.ids import JobId, SeatId
@@ -549,3 +550,22 @@ def test_who_has_asked_too_often_is_refused_although_a_node_is_gone(nodes: Redis
             counts.hit("user", address, user)
     finally:
         of_address.go_on()
+
+
+def test_what_weakens_a_cluster_is_said_of_each_node(nodes: RedisCluster, make_settings: Make) -> None:
+    """That it has no replica, and that all of it stops while any of it is gone; a node is no server by itself."""
+    settings = make_settings(redis_url=nodes.url(), broker_url="unix:///nonexistent/redis.sock")
+    found = [finding for finding in check(settings) if finding.setting != "BROKER_URL"]
+    assert sorted(finding.setting for finding in found) == sorted(
+        f"REDIS_URL (127.0.0.1:{node.port})" for node in nodes.nodes
+    )
+    assert all("has no replica" in finding.text and not finding.fatal for finding in found)
+    first = nodes.nodes[0]
+    first.say("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+    try:
+        (more,) = [finding for finding in check(settings) if "cluster-require-full-coverage no" in finding.text]
+        assert (more.setting, more.fatal) == (f"REDIS_URL (127.0.0.1:{first.port})", False)
+    finally:
+        first.say("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    alone = check(make_settings(redis_url=f"redis://127.0.0.1:{first.port}/0", broker_url=settings.broker_url))
+    assert [finding.text for finding in alone if finding.fatal and "redis+cluster://" in finding.text]
