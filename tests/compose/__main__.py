@@ -1,8 +1,6 @@
 """`make test-compose`: builds the image, runs all of docker-compose.yml, and breaks it while seats are sold."""
 
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,7 +11,7 @@ from rich.table import Table
 from tests.compose import hostile
 from tests.compose.load import Load
 from tests.compose.stack import Stack, compose_command, service_of
-from tests.e2e.conftest import COMMAND, clean_environment
+from tests.e2e.conftest import Process
 from tests.waiting import wait_for
 
 OURS = ("api", "worker", "sweeper")
@@ -42,36 +40,20 @@ class Demo:
     """An on-sale against the service, in a process of its own."""
 
     def __init__(self, stack: Stack, seats: int = 500) -> None:
-        self._process = subprocess.Popen(
-            [*COMMAND, "demo", "--url", stack.url, "--seats", str(seats), "--buyers", str(2 * seats)],
-            cwd=stack.folder,
-            env=clean_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.output = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.output += line
+        size = ("--seats", str(seats), "--buyers", str(2 * seats))
+        self._sale = Process("demo", "--url", stack.url, *size, cwd=stack.folder)
 
     def wait_until_selling(self) -> None:
         """Until it has reported what was sold so far."""
-        wait_for(lambda: " holds, " in self.output or not self.running(), 60)
+        self._sale.wait_for_line(" holds, ", 60)
 
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self._sale.process.poll() is None
 
     def audit(self) -> tuple[bool, str]:
         """Whether its audit passed, and what it says."""
-        self._process.wait(240)
-        self._reader.join(5)
-        last = self.output.strip().splitlines()[-1]
-        return self._process.returncode == 0, last
+        status = self._sale.join(240)
+        return status == 0, self._sale.output.strip().splitlines()[-1]
 
 
 class Drill:
@@ -179,8 +161,20 @@ class Drill:
         for name, (answer, after_s) in hostile.cut_after_s(port).items():
             passed = answer == 408 and CUT_S - 1 < after_s < CUT_S + SLACK_S
             self.note(passed, f"a slow {name}", f"{answer} after {after_s:.1f} s")
+        kind = hostile.problem(port, hostile.get("/metrics"))
+        self.note(kind == "application/problem+json", "what that answer is", kind)
         served = hostile.served_of(port, CONNECTIONS + 20)
         self.note(0 < served <= CONNECTIONS, f"connections served of {CONNECTIONS + 20} of one address", served)
+
+    def addresses(self) -> None:
+        """Nobody chooses the address for which they are counted: not past HAProxy, and not through it."""
+        most = 30  # RATE_LIMIT_EVENTS, in a minute
+        networks = self._stack.containers("api")[0]["NetworkSettings"]["Networks"].values()
+        ways = [(network["IPAddress"], 3000) for network in networks] + [("127.0.0.1", self._stack.port)]
+        created = [hostile.events_created(address, port, most + 10) for address, port in ways]
+        self.note(
+            max(created) <= most, f"events of {most + 10} forged addresses, past HAProxy twice, and through", created
+        )
 
     def prometheus(self) -> None:
         """Everybody is scraped."""
@@ -253,6 +247,33 @@ class Drill:
             self._wait_ready(5)
         self.note(*_flat(demo.audit(), "the sale meanwhile"))
 
+    def outage(self) -> None:
+        """While the state is gone an API says so itself, and what needs none of it is served."""
+        redis = self._stack.containers("redis")[0]["Id"]
+        self._stack.docker("stop", redis)
+
+        def seen() -> tuple[object, ...]:
+            ready, live = (
+                httpx.get(f"{self._stack.url}/health/{which}", trust_env=False, timeout=5)
+                for which in ("ready", "live")
+            )
+            return ready.status_code, ready.json().get("state"), live.status_code
+
+        _tried(lambda: seen() == (503, "down", 200), 20)
+        self.note(seen() == (503, "down", 200), "without the state: ready, why, live", seen())
+        self._stack.docker("start", redis)
+        self._wait_ready(5)
+
+    def reload(self) -> None:
+        """HAProxy reads its configuration again, and nobody notices."""
+        with Load(self._stack.url) as load:
+            for _ in range(2):
+                self._stack.docker("kill", "-s", "USR2", self._stack.containers("haproxy")[0]["Id"])
+                time.sleep(3)
+        failed = load.failed()
+        measured = f"{len(failed)} of {len(load.requests)} ({load.outcomes()})"
+        self.note(not failed and len(load.requests) > 100, "requests lost while HAProxy read its file twice", measured)
+
     def logs(self) -> None:
         """What they write reaches the host."""
         lines = {
@@ -285,7 +306,15 @@ def main() -> int:
         drill = Drill(stack)
         steps = (drill.start, drill.scale, drill.containers, drill.refusals, drill.prometheus, drill.demo, drill.kill)
         try:
-            for step in (*steps, drill.roll, drill.restart_redis, drill.logs):
+            for step in (
+                *steps,
+                drill.roll,
+                drill.reload,
+                drill.restart_redis,
+                drill.outage,
+                drill.addresses,
+                drill.logs,
+            ):
                 step()
         except Exception as error:  # noqa: BLE001 - whatever it is, the drill has failed and has to clean up
             drill.note(False, f"{step.__name__} broke off", f"{type(error).__name__}: {error}")

@@ -4,6 +4,8 @@ import socket
 import time
 from contextlib import ExitStack
 
+import httpx
+
 #: Requests that are none, by what is wrong with them.
 MALFORMED = {
     "no version that there is": b"GET /health/live HTTP/9.9\r\nHost: x\r\n\r\n",
@@ -34,6 +36,25 @@ def status(port: int, sent: bytes) -> int:
 def get(path: str) -> bytes:
     """A request that is one."""
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+
+
+def problem(port: int, sent: bytes) -> str:
+    """The content type of its answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(sent)
+        head = connection.recv(4096).partition(b"\r\n\r\n")[0].decode().lower()
+    return next((line.partition(":")[2].strip() for line in head.split("\r\n") if line.startswith("content-type:")), "")
+
+
+def events_created(address: str, port: int, number: int) -> int:
+    """How many of so many events are created for somebody who says each time to come from somewhere else."""
+    created = 0
+    for count in range(number):
+        headers = {"X-Forwarded-For": f"203.0.113.{count}"}
+        new = {"name": "Forged", "totalSeats": 10}
+        answer = httpx.post(f"http://{address}:{port}/events/create", json=new, headers=headers, trust_env=False)
+        created += answer.status_code == 201
+    return created
 
 
 def cut_after_s(port: int) -> dict[str, tuple[int, float]]:

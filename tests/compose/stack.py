@@ -50,6 +50,11 @@ class Stack:
             PROMETHEUS_PORT=str(prometheus),
             METRICS_TOKEN=secrets.token_hex(16),
             REDIS_PASSWORD=secrets.token_hex(16),
+            # A network that no other stack on this engine has.
+            FRONT_NETWORK=f"10.{128 + secrets.randbelow(127)}.{secrets.randbelow(256)}",
+            # On, with bounds that only `hostile` comes to.
+            RATE_LIMITS="on",
+            **dict.fromkeys(("RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_JOBS"), "10000000/minute"),
         )
 
     def __enter__(self) -> "Stack":

@@ -65,6 +65,10 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 20) -> int:
         self.process.send_signal(number)
+        return self.join(timeout_s)
+
+    def join(self, timeout_s: float) -> int:
+        """Waits until it has ended; returns its status."""
         status = self.process.wait(timeout_s)
         self._reader.join(5)
         for pipe in (self.process.stdin, self.process.stdout):
