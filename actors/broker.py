@@ -85,7 +85,6 @@ class ReservationBroker(RedisBroker):
             client=servers,
             middleware=middleware,
             heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-            maintenance_chance=0,
         )
         self.servers = servers
         self._find_dead, self._take_over = (
@@ -237,7 +236,7 @@ class ReservationBroker(RedisBroker):
                 self.broker_id,
                 self.heartbeat_timeout,
                 self.dead_message_ttl,
-                0,
+                0,  # no maintenance: see _look_for_dead
                 _MOST_FETCHED,
                 *args,
             ],

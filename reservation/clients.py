@@ -161,7 +161,7 @@ def pipeline(server: redis.Redis, commands: Sequence[Command]) -> list[Any]:
     """Sends commands in one go, as redis-py does. Some replies may be errors. Raises redis.RedisError."""
     with server.pipeline(transaction=False) as pipe:
         for command in commands:
-            pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py types few
         return pipe.execute(raise_on_error=False)
 
 

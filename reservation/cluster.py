@@ -49,7 +49,7 @@ class Cluster(Servers):
     @cached_property
     def client(self) -> redis.Redis:
         """redis-py's client, for tools and tests: it connects now, and may wait for long."""
-        nodes = [ClusterNode(host, port) for host, port in self._topology.primaries()]  # type: ignore[no-untyped-call]
+        nodes = [ClusterNode(host, port) for host, port in self._topology.primaries()]  # type: ignore[no-untyped-call]  # redis-py types few
         decode = self._common["decode_responses"]
         cluster = RedisCluster(startup_nodes=nodes, decode_responses=decode, **self._topology.options)
         return cast(redis.Redis, cluster)
@@ -94,7 +94,7 @@ class Cluster(Servers):
             with self._lock:
                 if address not in self._nodes:
                     where = {"host": address[0], "port": address[1], **self._topology.options}
-                    pool = redis.BlockingConnectionPool(timeout=CONNECT_TIMEOUT_S, **(self._common | where))  # type: ignore[no-untyped-call]
+                    pool = redis.BlockingConnectionPool(timeout=CONNECT_TIMEOUT_S, **(self._common | where))  # type: ignore[no-untyped-call]  # redis-py types few
                     self._nodes[address] = bare(pool)
                 node = self._nodes[address]
         return node

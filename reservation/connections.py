@@ -34,7 +34,7 @@ def connect(
     if target.addresses:
         where["host"], where["port"] = target.addresses[0]
     return Servers(
-        lambda common: redis.BlockingConnectionPool(timeout=CONNECT_TIMEOUT_S, **(common | where)),  # type: ignore[no-untyped-call]
+        lambda common: redis.BlockingConnectionPool(timeout=CONNECT_TIMEOUT_S, **(common | where)),  # type: ignore[no-untyped-call]  # redis-py types few
         common,
     )
 
@@ -44,5 +44,5 @@ def _watched_pool(target: Target, common: dict[str, Any]) -> redis.ConnectionPoo
     waits = {name: common[name] for name in ("socket_timeout", "socket_connect_timeout")}
     where: dict[str, Any] = {"db": target.database, **target.options}
     where["ssl"] = where.pop("connection_class", None) is not None
-    sentinels = Sentinel(list(target.addresses), sentinel_kwargs={**waits, **target.sentinel_options})  # type: ignore[no-untyped-call]
-    return SentinelConnectionPool(target.service, sentinels, **(common | where))  # type: ignore[no-untyped-call]
+    sentinels = Sentinel(list(target.addresses), sentinel_kwargs={**waits, **target.sentinel_options})  # type: ignore[no-untyped-call]  # redis-py types few
+    return SentinelConnectionPool(target.service, sentinels, **(common | where))  # type: ignore[no-untyped-call]  # redis-py types few

@@ -145,6 +145,7 @@ class _Timed:
         self._sent, self._began, self._observe = sent, began, observe
 
     def replies(self) -> list[Any]:
+        """Waits for them."""
         replies = self._sent.replies()
         seconds = time.perf_counter() - self._began
         if not any(isinstance(reply, _LOST) for reply in replies):

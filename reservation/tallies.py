@@ -81,12 +81,12 @@ def _retire(folder: Path, pid: int) -> None:
         own = folder / f"{kind}_{pid}.db"
         if not own.exists():
             continue
-        total = MmapedDict(str(folder / f"{kind}_{_DEAD}.db"))  # type: ignore[no-untyped-call]
+        total = MmapedDict(str(folder / f"{kind}_{_DEAD}.db"))  # type: ignore[no-untyped-call]  # publishes few types
         try:
-            for key, value, *_ in MmapedDict.read_all_values_from_file(str(own)):  # type: ignore[no-untyped-call]
-                total.write_value(key, total.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+            for key, value, *_ in MmapedDict.read_all_values_from_file(str(own)):  # type: ignore[no-untyped-call]  # publishes few types
+                total.write_value(key, total.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]  # publishes few types
         finally:  # one that cannot be read would be in the way of every scrape
-            total.close()  # type: ignore[no-untyped-call]
+            total.close()  # type: ignore[no-untyped-call]  # publishes few types
             own.unlink()
 
 

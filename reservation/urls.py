@@ -57,7 +57,7 @@ def parse(url: str) -> Target:
     if not database.isdigit():
         raise ValueError("must end in the number of a database")
     if scheme == "unix" and parts.path and not kind:
-        options = parse_url(f"unix://{parts.netloc}{parts.path}?{urlencode(named)}")  # type: ignore[no-untyped-call]
+        options = parse_url(f"unix://{parts.netloc}{parts.path}?{urlencode(named)}")  # type: ignore[no-untyped-call]  # redis-py types few
         return Target("server", (), "", int(database), options, {})
     user, _, hosts = parts.netloc.rpartition("@")
     addresses = tuple(_address(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(","))
@@ -71,7 +71,7 @@ def parse(url: str) -> Target:
         raise ValueError(f"names several servers; {_FORMS}")
     if kind == "cluster" and database != "0":
         raise ValueError("must not name a database: a cluster has none but 0")
-    options = parse_url(f"{scheme}://{user}@h?{urlencode(named)}")  # type: ignore[no-untyped-call]
+    options = parse_url(f"{scheme}://{user}@h?{urlencode(named)}")  # type: ignore[no-untyped-call]  # redis-py types few
     del options["host"]
     kinds: dict[str, Literal["server", "cluster", "sentinel"]] = {"cluster": "cluster", "sentinel": "sentinel"}
     return Target(kinds.get(kind, "server"), addresses, service, int(database), options, sentinel_options)

@@ -58,7 +58,7 @@ class Node:
 
     def say(self, *command: object) -> Any:
         """Sends it a command."""
-        return self.client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return self.client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py types few
 
     def info(self) -> dict[str, str]:
         """What it says of its cluster."""
@@ -116,7 +116,7 @@ class RedisCluster:
         wait_for(lambda: all(len(node.say("CLUSTER", "NODES")) >= len(self.nodes) for node in self.nodes), 30)
         for number, node in enumerate(self.nodes[primaries:]):
             primary = self.nodes[number % primaries]
-            wait_for(lambda node=node, primary=primary: primary.id in str(node.say("CLUSTER", "NODES")), 30)  # type: ignore[misc]
+            wait_for(lambda node=node, primary=primary: primary.id in str(node.say("CLUSTER", "NODES")), 30)  # type: ignore[misc]  # bound now
             node.say("CLUSTER", "REPLICATE", primary.id)
         wait_for(lambda: all(self._whole(node) for node in self.nodes), 30)
         if primaries < len(self.nodes):
@@ -146,7 +146,7 @@ class RedisCluster:
                 client = redis.Redis(port=node.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
                 client.response_callbacks.clear()
                 try:
-                    return cast(list[Any], client.execute_command("CLUSTER", "SLOTS"))  # type: ignore[no-untyped-call]
+                    return cast(list[Any], client.execute_command("CLUSTER", "SLOTS"))  # type: ignore[no-untyped-call]  # redis-py types few
                 finally:
                     client.close()
         raise AssertionError("no node answers")

@@ -46,7 +46,7 @@ class Load:
         self.clients = clients
         self.requests: list[Request] = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(random.Random(n),)) for n in range(clients)]  # noqa: S311
+        self._threads = [threading.Thread(target=self._run, args=(random.Random(n),)) for n in range(clients)]  # noqa: S311 - decides whims
 
     def __enter__(self) -> "Load":
         with httpx.Client(base_url=self._url, trust_env=False) as client:

@@ -130,7 +130,7 @@ def _sell(
     seen, stop = Seen(), threading.Event()
     base = str(service.http.base_url)
     buyers = [
-        threading.Thread(target=_buy, args=(base, events[number::_BUYERS], seen, stop, Random(f"{seed}-{number}")))  # noqa: S311
+        threading.Thread(target=_buy, args=(base, events[number::_BUYERS], seen, stop, Random(f"{seed}-{number}")))  # noqa: S311 - decides whims
         for number in range(_BUYERS)
     ]
     for buyer in buyers:

@@ -370,7 +370,7 @@ def test_what_is_on_other_nodes_is_swept(store: Store, queue: Queue, nodes: Redi
             wait_for(partial(_swept, sweeper, store, [jobs[event_id] for event_id in there]), 20)
         finally:
             node.go_on()
-        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]
+        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
 
 
 def _swept(sweeper: Sweeper, store: Store, jobs: list[JobId]) -> bool:
@@ -395,10 +395,10 @@ def test_jobs_go_by_another_queue_while_theirs_is_gone(store: Store, queue: Queu
                         seat, user, job = SeatId(event.id, number), str(uuid4()), JobId.new(event.id)
                         store.seats.accept_hold(seat, user, job)
                         assert queue.send_jobs([(job, Task("HOLD_SEAT", seat, user, ""))])
-                        wait_for(lambda job=job: store.jobs.read(job).ended)  # type: ignore[misc]
+                        wait_for(lambda job=job: store.jobs.read(job).ended)  # type: ignore[misc]  # bound now
             finally:
                 node.go_on()
-        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]
+        wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
 
 
 # What is known of the nodes ---------------------------------------------------------------------------------------
