@@ -35,6 +35,7 @@ from reservation_http.app import Services, create_app
 from reservation_http.errors import RateLimited
 from tests.cluster import Node, RedisCluster, cluster, slot
 from tests.conftest import wait_for, working
+from tests.integration.test_actors import listening
 from tests.integration.test_metrics import figures
 
 Make = Callable[..., Settings]
@@ -569,3 +570,44 @@ def test_what_weakens_a_cluster_is_said_of_each_node(nodes: RedisCluster, make_s
         first.say("CONFIG", "SET", "cluster-require-full-coverage", "no")
     alone = check(make_settings(redis_url=f"redis://127.0.0.1:{first.port}/0", broker_url=settings.broker_url))
     assert [finding.text for finding in alone if finding.fatal and "redis+cluster://" in finding.text]
+
+
+# Expiry -----------------------------------------------------------------------------------------------------------
+
+
+def test_holds_that_end_are_heard_on_every_node(
+    store: Store, queue: Queue, nodes: RedisCluster, make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each announces its own only; and so does one that has its first slots later."""
+    monkeypatch.setattr("actors.listener._LOOK_S", 0.05)
+    queue.broker.flush_all()
+    brief = Store.connect(make_settings(redis_url=nodes.url(), lock_expiration_time=0.1), connections=2)
+    events = events_of_each(store, nodes)
+    later = max(events)
+    primaries = store.servers.primaries
+    hidden = [True]
+
+    def known() -> list[redis.Redis]:
+        return [server for server in primaries() if not (hidden and server.get_connection_kwargs()["port"] == later)]
+
+    def hold(port: int) -> None:
+        user, job, seat = str(uuid4()), JobId.new(events[port].id), SeatId(events[port].id, 1)
+        brief.seats.accept_hold(seat, user, job)
+        brief.seats.hold(seat, user, job)
+
+    monkeypatch.setattr(store.servers, "primaries", known)
+    with listening(store, queue):
+        wait_for(lambda: all(server.pubsub_numpat() for server in known()))
+        for port in events:
+            hold(port)
+        wait_for(lambda: all(_is_due(store, event) for event in events.values()))
+        wait_for(lambda: queue.depth() == len(events) - 1)
+        hidden.clear()
+        wait_for(lambda: all(server.pubsub_numpat() for server in known()))
+        store.client.set(keys.lock(SeatId(events[later].id, 2)), "somebody", px=1)
+        wait_for(lambda: queue.depth() == len(events))
+    brief.servers.close()
+
+
+def _is_due(store: Store, event: Event) -> bool:
+    return bool(store.events.load(event.id).due)
