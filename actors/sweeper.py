@@ -111,7 +111,7 @@ class Sweeper:
     def _look_at(self, event_id: str, load: EventLoad, fleet: Load, budget: int) -> int:
         """Deals with one event; returns how many messages it sent again."""
         if load.due and self._sending and self._store.seats.claim_releases([event_id]):
-            self._sending = self._goes_on(self._queue.send_releases([event_id]))
+            self._sending = self._queue.send_releases([event_id])
         if not load.open_jobs:
             return 0
         sent = 0
@@ -166,13 +166,8 @@ class Sweeper:
             )
         if claimed:
             metrics.RESENT.inc(len(claimed))
-            self._sending = self._goes_on(self._queue.send_jobs([(job.job_id, job.task) for job in claimed]))
+            self._sending = self._queue.send_jobs([(job.job_id, job.task) for job in claimed])
         return len(claimed)
-
-    def _goes_on(self, sent: bool) -> bool:
-        """Whether to go on sending: not where each further message would wait for the same time-out. Of a cluster it
-        was one node that did not answer, and that is not asked again."""
-        return sent or self._queue.broker.servers.many
 
     def _walk(self) -> None:
         """The next stretch of all events: repairs the index, removes what broken-off creations left."""
