@@ -348,12 +348,12 @@ def test_a_queue_that_cannot_be_reached_only_delays(
 
 @contextmanager
 def listening(store: Store, queue: Queue) -> Iterator[None]:
-    """A listener that has subscribed."""
+    """A listener that has subscribed to every server."""
     stopping = threading.Event()
     listener = Listener(store, queue, stopping)
     listener.start()
     try:
-        wait_for(lambda: store.client.pubsub_numpat())
+        wait_for(lambda: all(server.pubsub_numpat() for server in store.servers.primaries()))
         yield
     finally:
         stopping.set()

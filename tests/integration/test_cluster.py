@@ -174,10 +174,15 @@ def test_a_slot_that_has_moved_is_found(store: Store, nodes: RedisCluster) -> No
     before = nodes.owner(slot(event.id))
     nodes.move(slot(event.id), other_than(nodes, before))
     assert store.seats.get(SeatId(event.id, 1)).status == "Available"
-    asked = before.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    def asked() -> int:
+        said = before.client.info("commandstats")["cmdstat_evalsha"]
+        return int(said["calls"]) + int(said["rejected_calls"])
+
+    since = asked()
     for _ in range(5):
         store.seats.get(SeatId(event.id, 1))
-    assert before.client.info("commandstats")["cmdstat_evalsha"]["calls"] == asked, "it was asked again"
+    assert asked() == since, "it was asked again"
 
 
 def test_what_is_half_moved_is_refused_for_a_while_and_not_half_done(store: Store, nodes: RedisCluster) -> None:
@@ -597,7 +602,6 @@ def test_holds_that_end_are_heard_on_every_node(
 
     monkeypatch.setattr(store.servers, "primaries", known)
     with listening(store, queue):
-        wait_for(lambda: all(server.pubsub_numpat() for server in known()))
         for port in events:
             hold(port)
         wait_for(lambda: all(_is_due(store, event) for event in events.values()))

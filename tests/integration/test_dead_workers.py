@@ -27,12 +27,14 @@ def _die(queue: Queue, ago_ms: int) -> None:
 
 
 def test_its_messages_go_to_others(settings: Settings, store: Store, queue: Queue, event: Event) -> None:
-    """Those that were to be carried out later, too; not what it had acknowledged, and each once."""
+    """Those that were to be carried out later, too; not what it had acknowledged or nobody can read, and each once."""
     dead, other = queue.broker, Queue.connect(settings, store, connections=2).broker
     _sent(queue, event, 1)
     _sent(queue, event, 2)
     (done, _) = dead.take(QUEUE, 2, [])
     dead.take(QUEUE, 0, [_id(done)])
+    client = dead.servers.client
+    client.sadd(dead._acks(QUEUE, dead.broker_id), "textless")
     delayed = queue.actors.release_expired.message(event.id)
     dead.enqueue(delayed, delay=60_000)
     assert len(dead.take(dq_name(QUEUE), 1, [])) == 1
@@ -41,6 +43,7 @@ def test_its_messages_go_to_others(settings: Settings, store: Store, queue: Queu
     _die(queue, HEARTBEAT_TIMEOUT_MS + 1_000)
     other._looked.clear()
     other.take(QUEUE, 10, [])  # it looks after it has taken
+    assert client.llen(other.key(QUEUE)) == 1
     assert len(other.take(QUEUE, 10, [])) == 1
     assert len(other.take(dq_name(QUEUE), 10, [])) == 1
     other._looked.clear()

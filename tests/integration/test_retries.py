@@ -93,6 +93,19 @@ def test_a_reservation_is_repeated_while_its_hold_lasts(store: Store, event: Eve
     assert store.seats.reserve(seat, buyer.user, repeated.job_id).code == Code.RESERVED
 
 
+def test_a_reservation_that_another_has_made_since_is_repeated(store: Store, event: Event, buyer: Buyer) -> None:
+    """It finds the seat reserved for its user, as a client's second would, and still names the job that failed."""
+    seat, job, other = SeatId(event.id, 1), JobId.new(event.id), JobId.new(event.id)
+    buyer.hold(seat)
+    store.seats.accept_reserve(seat, buyer.user, job)
+    store.seats.fail(seat, buyer.user, job, Code.INTERNAL_ERROR)
+    store.seats.accept_reserve(seat, buyer.user, other)
+    store.seats.reserve(seat, buyer.user, other)
+    repeated = retry(store, job)
+    assert store.jobs.read(repeated.job_id).retry_of == str(job)
+    assert store.seats.reserve(seat, buyer.user, repeated.job_id).code == Code.RESERVED_ALREADY
+
+
 def test_a_reservation_whose_hold_has_ended_is_refused(store: Store, event: Event, buyer: Buyer) -> None:
     """As a client's would be; and can be tried again, because nothing was decided."""
     seat, job = SeatId(event.id, 1), JobId.new(event.id)
