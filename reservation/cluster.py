@@ -51,7 +51,9 @@ class Cluster(Servers):
         """redis-py's client, for tools and tests: it connects now, and may wait for long."""
         nodes = [ClusterNode(host, port) for host, port in self._topology.primaries()]  # type: ignore[no-untyped-call]  # redis-py types few
         decode = self._common["decode_responses"]
-        cluster = RedisCluster(startup_nodes=nodes, decode_responses=decode, **self._topology.options)
+        options = {**self._topology.options, **self._topology.tls}
+        options.pop("connection_class", None)
+        cluster = RedisCluster(startup_nodes=nodes, decode_responses=decode, **options)
         return cast(redis.Redis, cluster)
 
     def begin(self, commands: Sequence[Command]) -> "_Spread":

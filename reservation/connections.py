@@ -3,6 +3,8 @@
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from reservation.clients import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, options
@@ -41,8 +43,16 @@ def connect(
 
 def _watched_pool(target: Target, common: dict[str, Any]) -> redis.ConnectionPool:
     """Connections to the primary that Sentinels name, asked each time that one is made."""
-    waits = {name: common[name] for name in ("socket_timeout", "socket_connect_timeout")}
-    where: dict[str, Any] = {"db": target.database, **target.options}
-    where["ssl"] = where.pop("connection_class", None) is not None
-    sentinels = Sentinel(list(target.addresses), sentinel_kwargs={**waits, **target.sentinel_options})  # type: ignore[no-untyped-call]  # redis-py types few
+    patience_s = common["socket_connect_timeout"]
+    asking = {
+        "socket_timeout": patience_s,
+        "socket_connect_timeout": patience_s,
+        # The next one is asked at once instead: redis-py's own would sleep for up to ten seconds, several times over.
+        "retry": Retry(NoBackoff(), 0),
+        **target.tls,
+        **target.sentinel_options,
+    }
+    where: dict[str, Any] = {"db": target.database, **target.options, **target.tls}
+    where.pop("connection_class", None)
+    sentinels = Sentinel(list(target.addresses), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py types few
     return SentinelConnectionPool(target.service, sentinels, **(common | where))  # type: ignore[no-untyped-call]  # redis-py types few

@@ -25,7 +25,7 @@ class Target(NamedTuple):
         service: what the Sentinels call the primary.
         database: the logical one; a cluster has 0 only.
         options: for redis-py's connections, without host, port and database.
-        sentinel_options: the same for those to the Sentinels.
+        sentinel_options: the same for those to the Sentinels, which speak TLS if the server does.
     """
 
     kind: Literal["server", "cluster", "sentinel"]
@@ -34,6 +34,12 @@ class Target(NamedTuple):
     database: int
     options: dict[str, Any]
     sentinel_options: dict[str, Any]
+
+    @property
+    def tls(self) -> dict[str, Any]:
+        """What a client of redis-py's that makes its connections itself is told of TLS."""
+        given = {name: value for name, value in self.options.items() if name.startswith("ssl_")}
+        return {"ssl": "connection_class" in self.options, **given}
 
     @property
     def server(self) -> str:

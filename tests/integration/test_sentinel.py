@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from uuid import uuid4
 
+import pytest
+
 from actors.queue import Queue
 from reservation.checks import check
 from reservation.errors import StateUnavailable
@@ -16,7 +18,8 @@ from tests.sentinels import sentinels
 
 
 def test_a_new_primary_is_found(make_settings: Callable[..., Settings]) -> None:
-    """Seats that were held stay so, and others are held, by the same processes; jobs that were open end."""
+    """Seats that were held stay so, and others are held, by the same processes, although the Sentinel that is
+    asked first is gone with the primary."""
     with sentinels() as watched:
         settings = make_settings(redis_url=watched.url())
         assert settings.queue_url == watched.url(1)
@@ -48,3 +51,16 @@ def test_a_new_primary_is_found(make_settings: Callable[..., Settings]) -> None:
             assert store.seats.get(SeatId(event.id, 1)).user == user
         store.servers.close()
         queue.broker.servers.close()
+
+
+def test_sentinels_that_do_not_answer_are_not_waited_for(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for the primary may be the API's loop: the next is asked at once, and then it is an outage."""
+    slept: list[float] = []
+    monkeypatch.setattr("redis.retry.sleep", slept.append)
+    store = Store.connect(make_settings(redis_url="redis+sentinel://127.0.0.1:1,127.0.0.1:2/seats"), connections=1)
+    with pytest.raises(StateUnavailable):
+        store.events.load("event")
+    assert sum(slept) < 1
+    store.servers.close()
