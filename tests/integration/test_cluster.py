@@ -374,6 +374,10 @@ def test_what_is_on_other_nodes_is_swept(store: Store, queue: Queue, nodes: Redi
         node.pause()
         try:
             wait_for(partial(_swept, sweeper, store, [jobs[event_id] for event_id in there]), 20)
+        except AssertionError as error:  # seen once, on a busy machine, and not explained
+            views = [other.say("CLUSTER", "INFO") for other in nodes.nodes if other is not node]
+            error.add_note(f"{vars(sweeper)} {queue.waiting()} {store.events.load_each(there)} {views}")
+            raise
         finally:
             node.go_on()
         wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
