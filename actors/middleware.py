@@ -122,7 +122,8 @@ class Heartbeat(Middleware):
         the job's, of which lost messages are a part."""
         with suppress(redis.RedisError):  # then its clock is not known
             now_ms = cast("ReservationBroker", broker).now_ms()
-            self._lag_ms = max(self._lag_ms, now_ms - message.options.get("sent_at", now_ms))
+            # Its sender may have read another clock: less than nothing is nothing, and not that nobody knows.
+            self._lag_ms = max(self._lag_ms, 0, now_ms - message.options.get("sent_at", now_ms))
         self._running[message.message_id] = (time.monotonic(), str(message.args[0]))
 
     def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:

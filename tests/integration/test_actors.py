@@ -146,6 +146,19 @@ def test_the_lag_is_how_long_messages_wait(store: Store, queue: Queue, event: Ev
         wait_for(lambda: store.fleet.load().lag_ms >= 500)
 
 
+def test_a_message_of_a_clock_that_is_ahead_did_not_wait(
+    store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is known, too: two clocks differ by more than a message waits where nothing else does."""
+    ahead = queue.broker.now_ms() + 60_000
+    with monkeypatch.context() as sender:
+        sender.setattr(queue.broker, "now_ms", lambda: ahead)
+        _accept(store, queue, SeatId(event.id, 1), str(uuid4()))
+    with working(store, queue):
+        wait_for(lambda: store.client.exists(keys.QUEUE_LAG))
+    assert store.fleet.load().lag_ms == 0
+
+
 def test_a_pass_sends_a_bounded_number_again(
     store: Store, queue: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
