@@ -11,9 +11,8 @@ up: $(VENV)/.up
 demo: $(VENV)/.up
 	@$(BIN)/reservation demo
 
-# Two at a time: most of a test is waiting. One file is one process's, with servers of its own.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 # All of docker-compose.yml on the engine that DOCKER_HOST names: killed, restarted and replaced while seats are sold.
 test-compose: $(VENV)/.dev
