@@ -51,9 +51,7 @@ class Cluster(Servers):
         """redis-py's client, for tools and tests: it connects now, and may wait for long."""
         nodes = [ClusterNode(host, port) for host, port in self._topology.primaries()]  # type: ignore[no-untyped-call]  # redis-py types few
         decode = self._common["decode_responses"]
-        options = {**self._topology.options, **self._topology.tls}
-        options.pop("connection_class", None)
-        cluster = RedisCluster(startup_nodes=nodes, decode_responses=decode, **options)
+        cluster = RedisCluster(startup_nodes=nodes, decode_responses=decode, **self._topology.client_options)
         return cast(redis.Redis, cluster)
 
     def begin(self, commands: Sequence[Command]) -> "_Spread":

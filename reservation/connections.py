@@ -43,16 +43,15 @@ def connect(
 
 def _watched_pool(target: Target, common: dict[str, Any]) -> redis.ConnectionPool:
     """Connections to the primary that Sentinels name, asked each time that one is made."""
+    where = {"db": target.database, **target.client_options}
     patience_s = common["socket_connect_timeout"]
     asking = {
         "socket_timeout": patience_s,
         "socket_connect_timeout": patience_s,
         # The next one is asked at once instead: redis-py's own would sleep for up to ten seconds, several times over.
         "retry": Retry(NoBackoff(), 0),
-        **target.tls,
+        **{name: value for name, value in where.items() if name.startswith("ssl")},
         **target.sentinel_options,
     }
-    where: dict[str, Any] = {"db": target.database, **target.options, **target.tls}
-    where.pop("connection_class", None)
     sentinels = Sentinel(list(target.addresses), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]  # redis-py types few
     return SentinelConnectionPool(target.service, sentinels, **(common | where))  # type: ignore[no-untyped-call]  # redis-py types few

@@ -41,12 +41,12 @@ class Topology:
 
     Attributes:
         options: redis-py's, for connections to nodes.
-        tls: the same for a client that makes its connections itself.
+        client_options: the same for a client that makes its connections itself.
         down: nodes that did not answer, and have not since. Nobody waits for them again.
     """
 
     def __init__(self, target: Target) -> None:
-        self.options, self.tls = target.options, target.tls
+        self.options, self.client_options = target.options, target.client_options
         self._named = target.addresses
         self._slots: _Slots | None = None
         self._moved: dict[int, Address] = {}

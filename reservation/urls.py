@@ -36,10 +36,10 @@ class Target(NamedTuple):
     sentinel_options: dict[str, Any]
 
     @property
-    def tls(self) -> dict[str, Any]:
-        """What a client of redis-py's that makes its connections itself is told of TLS."""
-        given = {name: value for name, value in self.options.items() if name.startswith("ssl_")}
-        return {"ssl": "connection_class" in self.options, **given}
+    def client_options(self) -> dict[str, Any]:
+        """The options of a client of redis-py's that makes its connections itself."""
+        given = {name: value for name, value in self.options.items() if name != "connection_class"}
+        return {**given, "ssl": "connection_class" in self.options}
 
     @property
     def server(self) -> str:
