@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     shutdown_delay: Annotated[float, Field(ge=0, le=600)] = 0
     cors_origins: str = ""
 
+    # The live feed
+    stream_port: Port | None = None
+    stream_url: str = ""
+
     # Who may do what
     auth_mode: Literal["none", "jwt"] = "none"
     jwt_algorithm: Literal["HS256", "RS256", "ES256"] | None = None
@@ -137,6 +141,13 @@ class Settings(BaseSettings):
         if wrong := [origin for origin in origins if not (_ORIGIN(origin) or origins == ["*"])]:
             raise ValueError(f"must be * or origins like https://tickets.example, separated by commas; not {wrong[0]}")
         return value
+
+    @field_validator("stream_url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        if value in ("", "/") or _ORIGIN(value):
+            return value
+        raise ValueError("must be / or an origin like https://live.tickets.example")
 
     @field_validator("redis_url", "broker_url")
     @classmethod
@@ -208,6 +219,11 @@ class Settings(BaseSettings):
     def reachable_host(self) -> str:
         """Where to connect, from this machine, to what listens on HOST."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - binds nothing
+
+    @property
+    def stream_at(self) -> int:
+        """The port of the stream service: STREAM_PORT, or the one beside PORT."""
+        return self.stream_port or (self.port + 1 if self.port < 65535 else self.port - 1)
 
     @property
     def api_url(self) -> str:

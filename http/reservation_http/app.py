@@ -24,7 +24,9 @@ from reservation_http.resources.events import EventById, EventCreation, FreeSeat
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
+from reservation_http.resources.pages import Assets
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
 #: Paths of what takes long: ten thousand seats at once, a megabyte of page, or every process's figures.
@@ -37,6 +39,7 @@ class Services:
 
     Attributes:
         scraper: who may see the metrics.
+        stream: where the live feed is.
         origins: of the pages whose scripts may read its answers.
         leaving: set once the process is to stop, while it still serves.
     """
@@ -45,6 +48,7 @@ class Services:
     queue: Queue
     access: Access
     scraper: Scraper
+    stream: StreamAddress
     origins: Sequence[str] = ()
     leaving: threading.Event = field(default_factory=threading.Event)
 
@@ -55,7 +59,7 @@ class Services:
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         access = Access.of(settings, queue.guard)
-        return cls(store, queue, access, Scraper.of(settings), settings.origins)
+        return cls(store, queue, access, Scraper.of(settings), StreamAddress.of(settings), settings.origins)
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -101,6 +105,7 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     document, page, problems = ApiDocument(api, access), ReferencePage(access), ProblemPages(access)
     for path, resource in api:
         _add_route(app, path, resource)
+    _add_route(app, "/assets/{name}", Assets(access))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)
