@@ -155,6 +155,36 @@ class FreeSeats(ApiModel):
     ] = None
 
 
+class Change(ApiModel):
+    """A change of a seat. It does not say who made it."""
+
+    sequence: Annotated[
+        int, Field(description="Number of the change: one more than that of the event's change before.", examples=[18])
+    ]
+    seat: Annotated[str, Field(description="The seat's id.", examples=[_SEAT])]
+    before: Annotated[SeatStatus, Field(alias="from", description="What the seat was.", examples=["Available"])]
+    to: Annotated[SeatStatus, Field(description="What it has been since.", examples=["On hold"])]
+    cause: Annotated[Literal["held", "refreshed", "reserved", "released", "expired"], Field(examples=["held"])]
+    time: Millis
+
+
+class Changes(ApiModel):
+    """What has happened to the seats of an event since a change that the caller knows."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    sequence: Annotated[
+        int, Field(description="Number of the last change that this tells of. Ask for what comes `since` it.", examples=[18])
+    ]
+    reset: Annotated[
+        bool,
+        Field(
+            description="The changes cannot all be told any more: read all seats anew (`/events/{event_id}/seats`), and ask "
+            "for what comes since the `sequence` there."
+        ),
+    ] = False
+    changes: list[Change]
+
+
 class JobData(ApiModel):
     """What the job was asked to do."""
 
