@@ -9,7 +9,7 @@ from reservation.codes import Code
 from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
-from reservation.models import Event
+from reservation.models import Event, SeatMap
 from reservation.scripts import Scripts
 
 #: How long an event stays among the active after it was last touched, ms. Longer than any accept can
@@ -40,6 +40,18 @@ class FreeList(NamedTuple):
     total: int
     ids: list[str] | None
     more: bool
+
+
+class Seating(NamedTuple):
+    """Every seat of an event.
+
+    Attributes:
+        etag: names what it says, but for the time; equal while nothing has changed.
+        map: the seats, or None when the caller's ETag still holds.
+    """
+
+    etag: str
+    map: SeatMap | None
 
 
 class EventLoad(NamedTuple):
@@ -168,6 +180,33 @@ class Events:
             return FreeList(reply[0], reply[1], None, False)
         etag, total, ids, more = reply
         return FreeList(etag, total, ids.split(",") if ids else [], bool(more))
+
+    def seat_map(self, event_id: str, known: str = "") -> Seating:
+        """Every seat's state, and the number of the last change that is in it. A hold whose time is up counts as free,
+        though the change that says so may be still to come.
+
+        Arguments:
+            known: an ETag; if it still holds, no seats are read.
+
+        Raises NotFound, StateUnavailable.
+        """
+        names = [keys.event(event_id), keys.available(event_id), keys.holds(event_id)]
+        code, now, *reply = self._scripts.run("seat_map", names, [known], alone=True)
+        if code == Code.EVENT_UNKNOWN:
+            raise refusal(Code.EVENT_UNKNOWN)
+        if code == Code.UNCHANGED:
+            return Seating(reply[0], None)
+        etag, sequence, free, held, reserved, letters = reply
+        seats = SeatMap(
+            event=event_id,
+            sequence=sequence,
+            server_time=now,
+            free=free,
+            held=held,
+            reserved=reserved,
+            seats=letters,
+        )
+        return Seating(etag, seats)
 
     def active(self) -> list[str]:
         """Events that may have open jobs or holds. Raises StateUnavailable."""

@@ -155,6 +155,25 @@ class FreeSeats(ApiModel):
     ] = None
 
 
+class SeatMap(ApiModel):
+    """Every seat of an event as it is at `serverTime`."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    sequence: Annotated[int, Field(description="Number of the last change that is in it.", examples=[17])]
+    server_time: Millis
+    free: Annotated[int, Field(description="Seats that are free.", examples=[497])]
+    held: Annotated[int, Field(description="Seats on hold.", examples=[2])]
+    reserved: Annotated[int, Field(description="Seats that are reserved.", examples=[1])]
+    seats: Annotated[
+        str,
+        Field(
+            description="A letter for each seat, the first is seat 1's: `A` available, `H` on hold, `R` reserved.",
+            examples=["AAHRAAAHAA"],
+            json_schema_extra={"pattern": "^[AHR]*$"},
+        ),
+    ]
+
+
 class JobData(ApiModel):
     """What the job was asked to do."""
 

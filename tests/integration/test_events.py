@@ -15,6 +15,7 @@ from reservation.models import Event
 from reservation.scripts import Scripts
 from reservation.store import Store
 from tests.conftest import Buyer
+from tests.integration.conftest import lapse
 
 
 @pytest.mark.parametrize("total", [10, 501, 10_000])
@@ -57,6 +58,8 @@ def test_a_creation_that_breaks_off_shows_nothing(store: Store, step: str) -> No
         store.events.get("k3v9x2m7qa")
     with pytest.raises(NotFound):
         store.events.list_free("k3v9x2m7qa")
+    with pytest.raises(NotFound):
+        store.events.seat_map("k3v9x2m7qa")
     with pytest.raises(NotFound):
         store.seats.get(SeatId("k3v9x2m7qa", 1))
 
@@ -163,3 +166,54 @@ def test_the_etag_holds_until_something_changes(store: Store, event: Event, buye
     note()
     assert all(a != b for a, b in pairwise(tags))
     assert len(set(tags)) == 4
+
+
+@pytest.mark.parametrize("total", [10, 101, 10_000])
+def test_a_seat_map_has_a_letter_for_each_seat(store: Store, total: int, buyer: Buyer, rival: Buyer) -> None:
+    """In the order of their numbers, first and last included; the counts are those of the letters."""
+    event = store.events.create("Opening night", total)
+    assert _letters(store, event) == "A" * total
+    for seat in (SeatId(event.id, 2), SeatId(event.id, total)):
+        buyer.hold(seat)
+        buyer.reserve(seat)
+    buyer.hold(SeatId(event.id, 1))
+    rival.hold(SeatId(event.id, total - 1))
+    assert _letters(store, event) == "HR" + "A" * (total - 4) + "HR"
+    etag, seats = store.events.seat_map(event.id)
+    assert seats is not None
+    assert (seats.event, seats.sequence) == (event.id, 6)
+    assert (seats.free, seats.held, seats.reserved) == (total - 4, 2, 2)
+    assert store.events.seat_map(event.id, etag) == (etag, None)
+
+
+def test_a_seat_map_of_whole_blocks(store: Store, buyer: Buyer) -> None:
+    """Of those that are free or sold as a whole no seat is looked at, and what is beside them is right."""
+    event = store.events.create("Opening night", 310)
+    ids = {n: f"{event.id}-{n}" for n in range(1, 311)}
+    far, held, sold = 9_999_999_999_999, [100, *range(301, 311)], [99, *range(201, 250), *range(251, 301)]
+    store.client.zrem(keys.available(event.id), *(ids[n] for n in (*held, *sold)))
+    store.client.zadd(keys.holds(event.id), {ids[n]: far for n in held})
+    assert _letters(store, event) == "A" * 98 + "RH" + "A" * 100 + "R" * 49 + "A" + "R" * 50 + "H" * 10
+
+
+def test_a_hold_that_has_run_out_is_free_on_the_map(brief: Store, event: Event, buyer: Buyer, other: str) -> None:
+    """Before anybody has freed it: the change is still to come, the ETag is another."""
+    buyer.hold(SeatId(event.id, 1))
+    Buyer(brief, other).hold(SeatId(event.id, 2))
+    etag, seats = brief.events.seat_map(event.id)
+    assert seats is not None
+    assert seats.seats == "HH" + "A" * 18
+    lapse(brief, SeatId(event.id, 2))
+    lapsed, after = brief.events.seat_map(event.id, etag)
+    assert after is not None
+    assert (after.seats, after.free, after.held) == ("HA" + "A" * 18, 19, 1)
+    assert (after.sequence, after.server_time > seats.server_time) == (seats.sequence, True)
+    assert brief.seats.release_due(event.id) == 1
+    assert len({etag, lapsed, brief.events.seat_map(event.id).etag}) == 3
+
+
+def _letters(store: Store, event: Event) -> str:
+    seats = store.events.seat_map(event.id).map
+    assert seats is not None
+    assert (seats.free, seats.held, seats.reserved) == tuple(seats.seats.count(letter) for letter in "AHR")
+    return seats.seats

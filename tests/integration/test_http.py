@@ -152,6 +152,8 @@ def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
         ("/docs", True),
         ("//events/create", True),
         ("///seats/list/k3v9x2m7qa", True),
+        ("/events/k3v9x2m7qa/seats", True),
+        ("//events/k3v9x2m7qa/seats", True),
         ("/problems/seat-held", True),
         ("/events/k3v9x2m7qa", False),
         ("/seats/get/k3v9x2m7qa-1", False),
@@ -423,6 +425,35 @@ def test_an_unchanged_list_is_304(client: testing.TestClient, event: Event, buye
     changed = client.simulate_get(path, headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
+
+
+def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buyer: Buyer) -> None:
+    """With the number of the last change; 304 until a seat changes."""
+    path = f"/events/{event.id}/seats"
+    buyer.hold(SeatId(event.id, 3))
+    buyer.hold(SeatId(event.id, 20))
+    buyer.reserve(SeatId(event.id, 20))
+    read = client.simulate_get(path)
+    assert read.json == {
+        "event": event.id,
+        "sequence": 3,
+        "serverTime": read.json["serverTime"],
+        "free": 18,
+        "held": 1,
+        "reserved": 1,
+        "seats": "AAH" + "A" * 16 + "R",
+    }
+    assert read.headers["cache-control"] == "no-cache"
+    etag = read.headers["etag"]
+    assert etag.startswith('W/"')
+    for known in (etag, f'"other", {etag}', "*"):
+        same = client.simulate_get(path, headers={"If-None-Match": known})
+        assert (same.status_code, same.text, same.headers["etag"]) == (304, "", etag)
+    buyer.hold(SeatId(event.id, 1))
+    changed = client.simulate_get(path, headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json["seats"][0], changed.json["sequence"]) == (200, "H", 4)
+    for unknown in ("k3v9x2m7qb", "K3V9X2M7QA", "x"):
+        problem(client.simulate_get(f"/events/{unknown}/seats"), 404, "not-found")
 
 
 def test_a_strangers_reads_show_no_user(client: testing.TestClient, store: Store, event: Event, buyer: Buyer) -> None:

@@ -1,4 +1,4 @@
-"""Events: creating, reading, and what is free."""
+"""Events: creating, reading, what is free, and what every seat is."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.events import Events, FreeList
 from reservation.ids import MAX_SEATS, parse_event_id
-from reservation.models import Event, FreeSeats, NewEvent
+from reservation.models import Event, FreeSeats, NewEvent, SeatMap
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import path_id, read_query, write
 from reservation_http.openapi import operation
@@ -98,7 +98,7 @@ class FreeSeatList:
         self._access.reader(req)
         event_id = path_id(parse_event_id, event_id)
         page = read_query(req, Page)
-        known = [str(tag) for tag in req.if_none_match or []]
+        known = _known(req)
         free = self._events.list_free(
             event_id,
             after=page.cursor or 0,
@@ -112,6 +112,42 @@ class FreeSeatList:
             return
         resp.content_type = falcon.MEDIA_JSON
         resp.data = _body(event_id, free, free.ids)
+
+
+class SeatStates:
+    """`/events/{event_id}/seats`."""
+
+    def __init__(self, events: Events, access: Access) -> None:
+        self._events = events
+        self._access = access
+
+    @operation(
+        "getSeatMap",
+        "Read every seat's state",
+        tag="seats",
+        answers={200: SeatMap, 304: None},
+        headers={200: {"ETag": "Names what the seats are; send it back in `If-None-Match`."}},
+        problems=("not-found", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
+        """One letter a seat: what a picture of the hall is drawn from. A seat whose hold has run out is available at
+        once. The feed's changes after `sequence` lead on from here. Answers 304 when nothing has changed since the
+        `ETag` that `If-None-Match` names."""
+        self._access.reader(req)
+        known = _known(req)
+        etag, seats = self._events.seat_map(path_id(parse_event_id, event_id), known[0] if len(known) == 1 else "")
+        # Weak (RFC 9110, section 8.8.1): the same seats have another `serverTime`.
+        resp.etag = f'W/"{etag}"'
+        resp.set_header("Cache-Control", "no-cache")
+        if seats is None or etag in known or "*" in known:
+            resp.status = 304
+            return
+        write(resp, seats)
+
+
+def _known(req: falcon.Request) -> list[str]:
+    """The ETags that the caller has content for, or `*`."""
+    return [str(tag) for tag in req.if_none_match or []]
 
 
 def _body(event_id: str, free: FreeList, ids: list[str]) -> bytes:
