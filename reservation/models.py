@@ -125,6 +125,28 @@ class Event(ApiModel):
     created_at: Millis
 
 
+Free = Annotated[int, Field(description="Seats that are free.", examples=[497])]
+Held = Annotated[int, Field(description="Seats on hold.", examples=[2])]
+Reserved = Annotated[int, Field(description="Seats that are reserved.", examples=[1])]
+
+
+class EventSummary(Event):
+    """An event and how its seats stand."""
+
+    free: Free
+    held: Held
+    reserved: Reserved
+
+
+class EventList(ApiModel):
+    """Events, the newest first."""
+
+    events: list[EventSummary]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass as `cursor` for the next page. Absent on the last.", examples=[_EVENT])
+    ] = None
+
+
 class Seat(ApiModel):
     """A seat as it is at `serverTime`."""
 
@@ -161,9 +183,9 @@ class SeatMap(ApiModel):
     event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
     sequence: Annotated[int, Field(description="Number of the last change that is in it.", examples=[17])]
     server_time: Millis
-    free: Annotated[int, Field(description="Seats that are free.", examples=[497])]
-    held: Annotated[int, Field(description="Seats on hold.", examples=[2])]
-    reserved: Annotated[int, Field(description="Seats that are reserved.", examples=[1])]
+    free: Free
+    held: Held
+    reserved: Reserved
     seats: Annotated[
         str,
         Field(

@@ -21,7 +21,7 @@ from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
-from reservation_http.resources.events import EventById, EventCreation, FreeSeatList, SeatStates
+from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
@@ -30,9 +30,9 @@ from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, Se
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, a megabyte of page, or every process's figures.
-#: They go to the same resource however many slashes they begin with.
-_SLOW = re.compile(r"/*(events/create|seats/list/|events/[^/]*/seats$|docs|openapi|problems|metrics)").match
+#: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
+#: figures. They go to the same resource however many slashes they begin with.
+_SLOW = re.compile(r"/*(events$|events/create|seats/list/|events/[^/]*/seats$|docs|openapi|problems|metrics)").match
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
     store, queue, access = services.store, services.queue, services.access
     lag = QueueLag(store.fleet)
     return [
+        ("/events", EventIndex(store.events, access)),
         ("/events/create", EventCreation(store.events, access)),
         ("/events/{event_id}", EventById(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),

@@ -4,6 +4,8 @@ from pydantic import BaseModel
 
 from reservation.models import (
     Event,
+    EventList,
+    EventSummary,
     FreeSeats,
     Job,
     JobData,
@@ -30,6 +32,20 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
         NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
         Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
+        EventList(
+            events=[
+                EventSummary(
+                    id=_EVENT,
+                    name="Opening night",
+                    total_seats=500,
+                    created_at=_NOW,
+                    free=497,
+                    held=2,
+                    reserved=1,
+                )
+            ],
+            next_cursor=_EVENT,
+        ),
         _HELD,
         FreeSeats(
             event=_EVENT,

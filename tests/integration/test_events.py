@@ -217,3 +217,82 @@ def _letters(store: Store, event: Event) -> str:
     assert seats is not None
     assert (seats.free, seats.held, seats.reserved) == tuple(seats.seats.count(letter) for letter in "AHR")
     return seats.seats
+
+
+def _pages(events: Events, limit: int) -> list[list[str]]:
+    """All pages, by the ids of their events."""
+    pages, page = [], events.newest(limit)
+    while page.next_cursor:
+        pages.append([event.id for event in page.events])
+        page = events.newest(limit, page.next_cursor)
+    return [*pages, [event.id for event in page.events]]
+
+
+def test_events_are_listed_newest_first(store: Store) -> None:
+    """Each once, also those of one millisecond; the last page has no cursor, even if it is full."""
+    assert _pages(store.events, 3) == [[]]
+    made = [store.events.create("Opening night", 10) for _ in range(7)]
+    store.client.zadd(keys.EVENTS, {event.id: made[0].created_at + n // 3 for n, event in enumerate(made)})
+    pages = _pages(store.events, 3)
+    assert [len(page) for page in pages] == [3, 3, 1]
+    listed = [event_id for page in pages for event_id in page]
+    assert listed == store.client.zrevrange(keys.EVENTS, 0, -1)
+    assert [{*listed[:1]}, {*listed[1:4]}, {*listed[4:]}] == [
+        {event.id for event in some} for some in (made[6:], made[3:6], made[:3])
+    ]
+    assert [len(page) for page in _pages(store.events, 7)] == [7]
+
+
+def test_events_say_how_their_seats_stand(brief: Store, buyer: Buyer, other: str) -> None:
+    """A hold that has run out is free, whether or not anybody has been told."""
+    event = brief.events.create("Opening night", 20)
+    buyer.hold(SeatId(event.id, 1))
+    buyer.hold(SeatId(event.id, 2))
+    buyer.reserve(SeatId(event.id, 2))
+    Buyer(brief, other).hold(SeatId(event.id, 3))
+    lapse(brief, SeatId(event.id, 3))
+    (listed,) = brief.events.newest(20).events
+    assert (listed.free, listed.held, listed.reserved) == (18, 1, 1)
+    assert listed.model_dump(exclude={"free", "held", "reserved"}) == event.model_dump()
+
+
+def test_events_that_come_meanwhile_move_no_page(store: Store) -> None:
+    """None is listed twice, none is missed."""
+    made = [store.events.create("Opening night", 10).id for _ in range(4)]
+    store.client.zadd(keys.EVENTS, {event_id: n for n, event_id in enumerate(made)})
+    first = store.events.newest(2)
+    store.events.create("Late", 10)
+    assert first.next_cursor == made[2]
+    assert [event.id for event in store.events.newest(2, first.next_cursor).events] == made[1::-1]
+
+
+def test_pages_are_filled_with_events_that_are_published(store: Store) -> None:
+    """Those that are being created, or were given up, are passed over, however many; and are no last page either."""
+    events = [store.events.create("Opening night", 10).id for _ in range(3)]
+    begun = [f"begun{n:05}" for n in range(9)]
+    order = [*begun[:5], events[0], *begun[5:7], events[1], events[2], *begun[7:]]
+    store.client.zadd(keys.EVENTS, {event_id: n for n, event_id in enumerate(reversed(order))})
+    assert _pages(store.events, 1) == [[event_id] for event_id in events]
+    assert _pages(store.events, 2) == [events[:2], events[2:]]
+    assert _pages(store.events, 3) == [events]
+
+
+def test_an_event_that_is_given_up_meanwhile_ends_no_page(store: Store) -> None:
+    """The page goes on after an event that was there a moment ago."""
+    events = [store.events.create("Opening night", 10).id for _ in range(3)]
+    order = [events[0], "begun00001", "begun00002", events[1], events[2]]
+    store.client.zadd(keys.EVENTS, {event_id: n for n, event_id in enumerate(reversed(order))})
+
+    class _GivingUp(Scripts):
+        def run_each(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int]]]) -> list[Any]:
+            store.client.zrem(keys.EVENTS, "begun00002")
+            return super().run_each(name, calls)
+
+    listing = Events(_GivingUp(store.scripts.servers, store.scripts._guard))
+    assert [event.id for event in listing.newest(2).events] == events[:2]
+
+
+def test_a_page_that_follows_no_event_is_none(store: Store, event: Event) -> None:
+    """Not the first one."""
+    with pytest.raises(NotFound):
+        store.events.newest(2, "k3v9x2m7qb")

@@ -152,6 +152,7 @@ def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
         ("/docs", True),
         ("//events/create", True),
         ("///seats/list/k3v9x2m7qa", True),
+        ("/events", True),
         ("/events/k3v9x2m7qa/seats", True),
         ("//events/k3v9x2m7qa/seats", True),
         ("/problems/seat-held", True),
@@ -425,6 +426,37 @@ def test_an_unchanged_list_is_304(client: testing.TestClient, event: Event, buye
     changed = client.simulate_get(path, headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
+
+
+def test_events_come_in_pages(client: testing.TestClient, store: Store) -> None:
+    """20 unless asked otherwise, the newest first."""
+    made = [store.events.create("Opening night", 10).id for _ in range(21)]
+    store.client.zadd(keys.EVENTS, {event_id: n for n, event_id in enumerate(made)})
+    page = client.simulate_get("/events")
+    assert page.headers["cache-control"] == "no-cache"
+    assert [event["id"] for event in page.json["events"]] == made[:0:-1]
+    assert page.json["nextCursor"] == made[1]
+    assert page.json["events"][0] == {
+        **client.simulate_get(f"/events/{made[-1]}").json,
+        "free": 10,
+        "held": 0,
+        "reserved": 0,
+    }
+    last = client.simulate_get("/events", query_string=f"limit=100&cursor={made[1]}").json
+    assert ([event["id"] for event in last["events"]], set(last)) == (made[:1], {"events"})
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("limit=0", "limit"), ("limit=101", "limit"), ("limit=", "limit"), ("limit=5&limit=6", "limit"),
+     ("cursor=k3v9x2m7qb", "cursor"), ("cursor=K3V9X2M7QA", "cursor"), ("cursor=", "cursor"), ("cursor=1", "cursor")],
+)  # fmt: skip
+def test_pages_of_events_that_cannot_be_are_422(
+    client: testing.TestClient, event: Event, query: str, field: str
+) -> None:
+    """The parameter is named; a cursor that is no event is one of them."""
+    refused = client.simulate_get("/events", query_string=query)
+    assert [e["field"] for e in problem(refused, 422, "invalid-request")["errors"]] == [field]
 
 
 def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buyer: Buyer) -> None:
