@@ -22,6 +22,7 @@ from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
 from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
+from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
@@ -78,6 +79,8 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/create", EventCreation(store.events, access)),
         ("/events/{event_id}", EventById(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),
+        ("/events/{event_id}/stream", EventStream(services.stream, access)),
+        ("/events/{event_id}/changes", EventChanges(services.stream, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access)),

@@ -3,6 +3,8 @@
 from pydantic import BaseModel
 
 from reservation.models import (
+    Change,
+    Changes,
     Event,
     EventList,
     EventSummary,
@@ -54,6 +56,11 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             next_cursor="2",
         ),
         SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
+        Changes(
+            event=_EVENT,
+            sequence=18,
+            changes=[Change(sequence=18, seat=_SEAT, before="Available", to="On hold", cause="held", time=_NOW)],
+        ),
         QueueResponse(
             message="Your request to hold this seat is in the queue.",
             job_id=_JOB,

@@ -1,55 +1,21 @@
 """The live feed over HTTP: a stream, and long polls for clients that cannot have one."""
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
 import falcon
 import falcon.asgi
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.ids import parse_event_id
-from reservation_http.exchange import digits, path_id, read_query
+from reservation_http.exchange import path_id, read_query
 from reservation_http.feed.connection import Connection
 from reservation_http.feed.guests import Guests
 from reservation_http.feed.hub import Hub
 from reservation_http.feed.topic import Told
 from reservation_http.feed.viewer import Viewer
-
-#: Longest that a poll waits, seconds: shorter than what stands in between waits for an answer.
-LONGEST_WAIT_S = 30
+from reservation_http.resources.feed import ChangesQuery, StreamQuery
 
 _NUMBER = re.compile(r"[0-9]{1,15}").fullmatch
-
-Sequence_ = Annotated[int, Field(ge=0, le=10**15 - 1), BeforeValidator(digits)]
-
-
-class StreamQuery(BaseModel):
-    """Where to begin."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    since: Annotated[
-        Sequence_ | None,
-        Field(
-            description="`sequence` of what you have read: go on from there, without a `snapshot`. `Last-Event-ID`, "
-            "which a browser sends when it connects again, counts more."
-        ),
-    ] = None
-
-
-class ChangesQuery(BaseModel):
-    """What is missing, and how long to wait for it."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    since: Annotated[
-        Sequence_ | None,
-        Field(description="`sequence` of what you have read. Absent: no change, only the number of the last."),
-    ] = None
-    wait: Annotated[
-        Annotated[int, Field(ge=0, le=LONGEST_WAIT_S), BeforeValidator(digits)],
-        Field(description="Seconds to wait where there is nothing yet."),
-    ] = 0
 
 
 class EventStream:
