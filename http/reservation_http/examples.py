@@ -13,6 +13,7 @@ from reservation.models import (
     JobData,
     JobResult,
     NewEvent,
+    OwnSeats,
     QueueResponse,
     Seat,
     SeatAction,
@@ -54,6 +55,14 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             total=498,
             seats=[Seat(id=f"{_EVENT}-{n}", event_id=_EVENT, status="Available") for n in (1, 2)],
             next_cursor="2",
+        ),
+        OwnSeats(
+            event=_EVENT,
+            server_time=_NOW,
+            limit=6,
+            hold_duration=60_000,
+            holds=[_HELD],
+            reservations=[Seat(id=f"{_EVENT}-13", event_id=_EVENT, user=_USER, status="Reserved")],
         ),
         SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
         Changes(
