@@ -20,7 +20,7 @@ from reservation_http.cors import CrossOrigin
 from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
-from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
+from reservation_http.resources.docs import ApiDocument, ProblemPages, QuickStart, ReferencePage
 from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
 from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
@@ -111,13 +111,17 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     handle_errors(app, services.access.visit)
     api = routes(services)
     access = services.access
-    document, page, problems = ApiDocument(api, access), ReferencePage(access), ProblemPages(access)
+    document, problems = ApiDocument(api, access), ProblemPages(access)
+    page, guide = ReferencePage(access, services.stream), QuickStart(access, services.stream)
     for path, resource in api:
         _add_route(app, path, resource)
     _add_route(app, "/assets/{name}", Assets(access))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)
+    _add_route(app, "/docs/swagger-ui.{suffix}", page, "file")
+    _add_route(app, "/docs/quickstart", guide)
+    _add_route(app, "/docs/quickstart.{suffix}", guide, "script")
     _add_route(app, "/", page, "root")
     _add_route(app, "/problems", problems, "list")
     _add_route(app, "/problems/{slug}", problems, "kind")

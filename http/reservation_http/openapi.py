@@ -62,19 +62,43 @@ _REFUSED = {
 }
 
 _TAGS = {
-    "events": "What is sold.",
-    "seats": "Hold, refresh, release, reserve. Holds and reservations are jobs.",
+    "events": "What is sold, and what of it is free.",
+    "seats": "Hold, refresh, release, reserve.",
     "jobs": "How a hold or a reservation ended.",
     "feed": "What happens to seats, as it happens. Nobody is told who did it.",
-    "health": "For balancers and orchestrators.",
+    "health": "For balancers, orchestrators and monitoring.",
 }
 _ABOUT = """\
-Holds and reserves numbered seats, and never sells one twice.
+Sells numbered seats for events, and never sells one twice.
 
-Create an event, list what is free, put a seat on hold for a limited time, and turn the hold into a
-reservation. Holds and reservations are jobs: the answer is `202` with a job to read. Times are epoch
-milliseconds. Errors are `application/problem+json` (RFC 9457): programs go by `type`, and by
-`retryable` where sending the same again may help."""
+### In four steps
+
+1. **Create an event** (`POST /events/create`), or pick one that is there.
+2. **Hold a seat** (`POST /seats/hold`). It is yours for a limited time, a minute by default.
+3. **Follow the job** that this answers with (`GET /seats/job/{job_id}/status`), and refresh the hold while you
+   need more time.
+4. **Reserve the seat** (`POST /seats/reserve`), and follow that job. It is yours for good.
+
+### Jobs
+
+Holds and reservations are carried out by workers. They are answered `202` with a job, or with a refusal where that is
+certain at once. Every job ends by its `deadline`: as `completed`, with a verdict for or against in `result`, or as
+`failed`, and then nothing was changed. From `202` on, a reservation keeps its seat however long the queue.
+
+### Sending again
+
+Give every POST an `Idempotency-Key` of its own. If you do not know what came of a request, send it again with the same
+key and body: it is done once, and answered as the first time.
+
+### Who you are
+
+You are the subject of your bearer token, or, where the service takes no tokens, a UUID that only you know. Your `UUID`
+is shown to you alone; everybody else sees that a seat is taken, not by whom.
+
+### Times and errors
+
+Times are epoch milliseconds; count down against `serverTime`. Errors are `application/problem+json` (RFC 9457):
+programs go by `type`, and by `retryable` where sending the same again may help."""
 
 
 class Problem(ApiModel):
@@ -229,9 +253,10 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
                 "name": repeats.HEADER,
                 "in": "header",
                 "schema": {"type": "string", "pattern": repeats.KEY_PATTERN},
-                "description": "Of your choice. Sent again with the same key and body, within 24 hours unless "
-                "configured otherwise, the request is answered as the first time, and done once.",
-                "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+                # No example: one that is filled in for whoever tries it out would be used twice.
+                "description": "Of your choice, a new one for each thing that you want done, as in "
+                '`"8e03978e-40d5-43dd-bc93-6894a57f9324"`. Sent again with the same key and body, within 24 hours '
+                "unless configured otherwise, the request is answered as the first time, and done once.",
             }
         )
         described["requestBody"] = {
@@ -340,6 +365,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         openapi_version=version,
         plugins=[_Resources(tokens)],
         info={"description": _ABOUT},
+        externalDocs={"description": "Quick start", "url": "/docs/quickstart"},
         tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
         servers=[{"url": "/"}],
     )

@@ -41,3 +41,10 @@ class StreamAddress:
         if self._beside is None:
             return self._url
         return f"{req.scheme}://{host_asked(req) or self._host}:{self._beside}"
+
+
+def origin(req: falcon.Request) -> str:
+    """The API's own address, as the client asked for it; where it does not say whom it asks, without a host to
+    mislead it: a page of ours has it in commands to copy."""
+    asked = _HOST(req.get_header("Host") or "")
+    return f"{req.scheme}://{asked[0] if asked else '127.0.0.1:3000'}"
