@@ -166,6 +166,17 @@ class Seat(ApiModel):
         return self if user in (self.user, INSIDER) else self.model_copy(update={"user": ""})
 
 
+class OwnSeats(ApiModel):
+    """What a user has of an event at `serverTime`."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    server_time: Millis
+    limit: Annotated[int, Field(description="Most seats that a user may hold.", examples=[6])]
+    hold_duration: Annotated[int, Field(description="How long a hold lasts, ms.", examples=[60000])]
+    holds: Annotated[list[Seat], Field(description="Those that end first come first.")]
+    reservations: Annotated[list[Seat], Field(description="In the order in which they were made.")]
+
+
 class FreeSeats(ApiModel):
     """The free seats of an event, by number."""
 

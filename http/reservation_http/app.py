@@ -22,17 +22,20 @@ from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.docs import ApiDocument, ProblemPages, QuickStart, ReferencePage
 from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
+from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.pages import Assets
-from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
 #: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
 #: figures. They go to the same resource however many slashes they begin with.
-_SLOW = re.compile(r"/*(events$|events/create|seats/list/|events/[^/]*/seats$|docs|openapi|problems|metrics)").match
+_SLOW = re.compile(
+    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds)$|docs|openapi|problems|metrics)"
+).match
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/create", EventCreation(store.events, access)),
         ("/events/{event_id}", EventById(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),
+        ("/events/{event_id}/stream", EventStream(services.stream, access)),
+        ("/events/{event_id}/changes", EventChanges(services.stream, access)),
+        ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access)),

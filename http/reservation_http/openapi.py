@@ -38,7 +38,15 @@ _WITHOUT_TOKEN = ("token-missing",)
 _METHODS = ("get", "post")
 
 #: What the statuses mean here. Not http.HTTPStatus: its phrases differ between versions of Python.
-_DONE = {200: "OK", 201: "Created", 202: "In the queue", 204: "Done", 304: "Unchanged", 503: "Unavailable"}
+_DONE = {
+    200: "OK",
+    201: "Created",
+    202: "In the queue",
+    204: "Done",
+    307: "Elsewhere",
+    304: "Unchanged",
+    503: "Unavailable",
+}
 _REFUSED = {
     400: "The request cannot be read",
     401: "It is not known who asks",
@@ -57,6 +65,7 @@ _TAGS = {
     "events": "What is sold, and what of it is free.",
     "seats": "Hold, refresh, release, reserve.",
     "jobs": "How a hold or a reservation ended.",
+    "feed": "What happens to seats, as it happens. Nobody is told who did it.",
     "health": "For balancers, orchestrators and monitoring.",
 }
 _ABOUT = """\
@@ -127,6 +136,8 @@ class Operation:
     query: type[BaseModel] | None = None
     scope: str | None = None
     user_header: bool = False
+    resumes: bool = False
+    owner: bool = False
     open: bool = False
     security: str = ""
     text: dict[str, str] = field(default_factory=dict)
@@ -145,7 +156,7 @@ class Operation:
             slugs.update(_TO_CALLERS)
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
-            slugs.update(_WITHOUT_TOKEN if self.body else ())
+            slugs.update(_WITHOUT_TOKEN if self.body or self.owner else ())
             slugs.update(["user-mismatch"] if self.body is SeatAction else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
@@ -166,8 +177,9 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
         operation_id: the name generated clients give it.
         summary: what it does, in a line.
         rest: the other fields of `Operation`: tag, body and query models, the scope that a token
-            needs, whether it shows a user to who is that user, whether it asks nobody who they are,
-            another security scheme that it may go by, examples of an answer that is text by media type,
+            needs, whether it shows a user to who is that user, whether it is about that user only, whether it is
+            a stream that can be resumed, whether it asks nobody who they are, another security scheme that it may
+            go by, examples of an answer that is text by media type,
             answers and headers by status, slugs of its own problems.
     """
 
@@ -213,16 +225,26 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
     if tokens and not op.open:
         # Who reads may have a token, and is shown more then.
         bearer = {_BEARER: [op.scope] if op.scope else []}
-        described["security"] = [bearer] if op.body else [bearer, {}]
+        described["security"] = [bearer] if op.body or op.owner else [bearer, {}]
     if op.security:
         described["security"] = [{op.security: []}, {}]
-    if op.user_header and not tokens:
+    if (op.user_header or op.owner) and not tokens:
         described["parameters"].append(
             {
                 "name": "X-User-UUID",
                 "in": "header",
+                "required": op.owner,
                 "schema": {"type": "string", "format": "uuid"},
                 "description": "You. UUIDs in the answer are shown if they are this one.",
+            }
+        )
+    if op.resumes:
+        described["parameters"].append(
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "`id` of the last event that you have: go on from there.",
             }
         )
     if op.body:
