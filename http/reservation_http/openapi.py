@@ -79,6 +79,8 @@ Sells numbered seats for events, and never sells one twice.
    need more time.
 4. **Reserve the seat** (`POST /seats/reserve`), and follow that job. It is yours for good.
 
+Meanwhile `GET /events/{event_id}/stream` tells you of every change of every seat, as it happens.
+
 ## Jobs
 
 Holds and reservations are carried out by workers. They are answered `202` with a job, or with a refusal where that is
