@@ -1,5 +1,6 @@
 """The quick start's scripts as its page has them, and the guide's, against a service that runs."""
 
+import io
 import os
 import re
 import shutil
@@ -40,16 +41,16 @@ def _running(command: list[str]) -> Iterator[Callable[[str], None]]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=environment
     )
-    printed: list[str] = []
+    printed = io.StringIO()
 
     def read() -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            printed.append(line)
+            printed.write(line)
 
     def see(word: str) -> None:
-        wait_for(lambda: any(word in line for line in printed) or process.poll() is not None, 30)
-        assert any(word in line for line in printed), "".join(printed)
+        wait_for(lambda: word in printed.getvalue() or process.poll() is not None, 30)
+        assert word in printed.getvalue(), printed.getvalue()
 
     reader = threading.Thread(target=read)
     reader.start()
