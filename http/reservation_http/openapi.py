@@ -71,7 +71,7 @@ _TAGS = {
 _ABOUT = """\
 Sells numbered seats for events, and never sells one twice.
 
-### In four steps
+## In four steps
 
 1. **Create an event** (`POST /events/create`), or pick one that is there.
 2. **Hold a seat** (`POST /seats/hold`). It is yours for a limited time, a minute by default.
@@ -79,23 +79,25 @@ Sells numbered seats for events, and never sells one twice.
    need more time.
 4. **Reserve the seat** (`POST /seats/reserve`), and follow that job. It is yours for good.
 
-### Jobs
+Meanwhile `GET /events/{event_id}/stream` tells you of every change of every seat, as it happens.
+
+## Jobs
 
 Holds and reservations are carried out by workers. They are answered `202` with a job, or with a refusal where that is
 certain at once. Every job ends by its `deadline`: as `completed`, with a verdict for or against in `result`, or as
 `failed`, and then nothing was changed. From `202` on, a reservation keeps its seat however long the queue.
 
-### Sending again
+## Sending again
 
 Give every POST an `Idempotency-Key` of its own. If you do not know what came of a request, send it again with the same
 key and body: it is done once, and answered as the first time.
 
-### Who you are
+## Who you are
 
 You are the subject of your bearer token, or, where the service takes no tokens, a UUID that only you know. Your `UUID`
 is shown to you alone; everybody else sees that a seat is taken, not by whom.
 
-### Times and errors
+## Times and errors
 
 Times are epoch milliseconds; count down against `serverTime`. Errors are `application/problem+json` (RFC 9457):
 programs go by `type`, and by `retryable` where sending the same again may help."""
