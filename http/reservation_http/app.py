@@ -24,7 +24,7 @@ from reservation_http.resources.events import EventById, EventCreation, FreeSeat
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
-from reservation_http.resources.pages import Assets
+from reservation_http.resources.pages import Assets, WebPage
 from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
@@ -105,11 +105,11 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     document, page, problems = ApiDocument(api, access), ReferencePage(access), ProblemPages(access)
     for path, resource in api:
         _add_route(app, path, resource)
+    _add_route(app, "/", WebPage("seats.html", access, services.stream))
     _add_route(app, "/assets/{name}", Assets(access))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)
-    _add_route(app, "/", page, "root")
     _add_route(app, "/problems", problems, "list")
     _add_route(app, "/problems/{slug}", problems, "kind")
     return app

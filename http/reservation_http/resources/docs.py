@@ -69,11 +69,6 @@ class ReferencePage:
         self._access.visit(req)
         self._page.write(resp)
 
-    def on_get_root(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """`/`: the way here."""
-        self._access.visit(req)
-        raise falcon.HTTPTemporaryRedirect("/docs")
-
 
 class ProblemPages:
     """`/problems` and `/problems/{slug}`: what the `type` of a problem leads to."""
