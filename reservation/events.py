@@ -9,7 +9,7 @@ from reservation.codes import Code
 from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
-from reservation.models import Event
+from reservation.models import Event, EventList, EventSummary, SeatMap
 from reservation.scripts import Scripts
 
 #: How long an event stays among the active after it was last touched, ms. Longer than any accept can
@@ -40,6 +40,18 @@ class FreeList(NamedTuple):
     total: int
     ids: list[str] | None
     more: bool
+
+
+class Seating(NamedTuple):
+    """Every seat of an event.
+
+    Attributes:
+        etag: names what it says, but for the time; equal while nothing has changed.
+        map: the seats, or None when the caller's ETag still holds.
+    """
+
+    etag: str
+    map: SeatMap | None
 
 
 class EventLoad(NamedTuple):
@@ -146,6 +158,52 @@ class Events:
             raise refusal(Code.EVENT_UNKNOWN)
         return Event(id=event_id, name=name, total_seats=int(total), created_at=int(created))
 
+    def newest(self, limit: int, after: str = "") -> EventList:
+        """Lists events with the numbers of their seats, those that were begun last first. One that is begun meanwhile
+        moves no page.
+
+        Arguments:
+            limit: most events to list.
+            after: list only those that follow this event.
+
+        Raises NotFound if there is no such event; StateUnavailable, also if only one of them cannot be reached:
+        none is left out.
+        """
+        found: list[EventSummary] = []
+        last = after
+        while len(found) <= limit:
+            code, *rest = self._scripts.run("newest_events", [keys.EVENTS], [last, limit + 1])
+            if code == Code.EVENT_UNKNOWN:
+                if last == after:
+                    raise refusal(Code.EVENT_UNKNOWN)
+                return self.newest(limit, after)  # one that was not published, and has just been given up
+            (ids,) = rest
+            found += self._summaries(ids)
+            if len(ids) <= limit:
+                break
+            last = ids[-1]
+        return EventList(events=found[:limit], next_cursor=found[limit - 1].id if len(found) > limit else None)
+
+    def _summaries(self, event_ids: Sequence[str]) -> list[EventSummary]:
+        """Of those that are published. Raises StateUnavailable."""
+        replies = self._scripts.run_each("count_seats", [(_seat_sets(event_id), []) for event_id in event_ids])
+        if None in replies:
+            raise StateUnavailable
+        return [
+            EventSummary(
+                id=event_id,
+                name=name,
+                total_seats=total,
+                created_at=created,
+                free=free,
+                held=held,
+                reserved=reserved,
+            )
+            for event_id, (code, *rest) in zip(event_ids, replies, strict=True)
+            if code == Code.OK
+            for name, total, created, free, held, reserved in [rest]
+        ]
+
     def list_free(self, event_id: str, *, after: int = 0, limit: int = 0, known: str = "") -> FreeList:
         """Lists free seats. A hold whose time is up counts as free.
 
@@ -158,7 +216,7 @@ class Events:
         """
         code, *reply = self._scripts.run(
             "list_free",
-            [keys.event(event_id), keys.available(event_id), keys.holds(event_id)],
+            _seat_sets(event_id),
             [after, limit, known],
             alone=not limit,
         )
@@ -168,6 +226,32 @@ class Events:
             return FreeList(reply[0], reply[1], None, False)
         etag, total, ids, more = reply
         return FreeList(etag, total, ids.split(",") if ids else [], bool(more))
+
+    def seat_map(self, event_id: str, known: str = "") -> Seating:
+        """Every seat's state, and the number of the last change that is in it. A hold whose time is up counts as free,
+        though the change that says so may be still to come.
+
+        Arguments:
+            known: an ETag; if it still holds, no seats are read.
+
+        Raises NotFound, StateUnavailable.
+        """
+        code, now, *reply = self._scripts.run("seat_map", _seat_sets(event_id), [known], alone=True)
+        if code == Code.EVENT_UNKNOWN:
+            raise refusal(Code.EVENT_UNKNOWN)
+        if code == Code.UNCHANGED:
+            return Seating(reply[0], None)
+        etag, sequence, free, held, reserved, letters = reply
+        seats = SeatMap(
+            event=event_id,
+            sequence=sequence,
+            server_time=now,
+            free=free,
+            held=held,
+            reserved=reserved,
+            seats=letters,
+        )
+        return Seating(etag, seats)
 
     def active(self) -> list[str]:
         """Events that may have open jobs or holds. Raises StateUnavailable."""
@@ -213,6 +297,10 @@ class Events:
             execute("SREM", keys.seats(event_id), *ids)
         execute("UNLINK", keys.available(event_id))
         execute("ZREM", keys.EVENTS, event_id)
+
+
+def _seat_sets(event_id: str) -> list[str]:
+    return [keys.event(event_id), keys.available(event_id), keys.holds(event_id)]
 
 
 def _load_keys(event_id: str) -> list[str]:

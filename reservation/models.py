@@ -125,6 +125,28 @@ class Event(ApiModel):
     created_at: Millis
 
 
+Free = Annotated[int, Field(description="Seats that are free.", examples=[497])]
+Held = Annotated[int, Field(description="Seats on hold.", examples=[2])]
+Reserved = Annotated[int, Field(description="Seats that are reserved.", examples=[1])]
+
+
+class EventSummary(Event):
+    """An event and how its seats stand."""
+
+    free: Free
+    held: Held
+    reserved: Reserved
+
+
+class EventList(ApiModel):
+    """Events, the newest first."""
+
+    events: list[EventSummary]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass as `cursor` for the next page. Absent on the last.", examples=[_EVENT])
+    ] = None
+
+
 class Seat(ApiModel):
     """A seat as it is at `serverTime`."""
 
@@ -153,6 +175,25 @@ class FreeSeats(ApiModel):
     next_cursor: Annotated[
         str | None, Field(description="Pass as `cursor` for the next page. Absent on the last.", examples=["100"])
     ] = None
+
+
+class SeatMap(ApiModel):
+    """Every seat of an event as it is at `serverTime`."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    sequence: Annotated[int, Field(description="Number of the last change that is in it.", examples=[17])]
+    server_time: Millis
+    free: Free
+    held: Held
+    reserved: Reserved
+    seats: Annotated[
+        str,
+        Field(
+            description="A letter for each seat, the first is seat 1's: `A` available, `H` on hold, `R` reserved.",
+            examples=["AAHRAAAHAA"],
+            json_schema_extra={"pattern": "^[AHR]*$"},
+        ),
+    ]
 
 
 class JobData(ApiModel):

@@ -1,5 +1,6 @@
 """The HTTP application: what is served where."""
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
-from reservation_http.resources.events import EventById, EventCreation, FreeSeatList
+from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
@@ -29,8 +30,9 @@ from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, Se
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, a megabyte of page, or every process's figures.
-_SLOW = ("/events/create", "/seats/list/", "/docs", "/openapi", "/problems", "/metrics")
+#: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
+#: figures. They go to the same resource however many slashes they begin with.
+_SLOW = re.compile(r"/*(events$|events/create|seats/list/|events/[^/]*/seats$|docs|openapi|problems|metrics)").match
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ def routes(services: Services) -> list[tuple[str, object]]:
     store, queue, access = services.store, services.queue, services.access
     lag = QueueLag(store.fleet)
     return [
+        ("/events", EventIndex(store.events, access)),
         ("/events/create", EventCreation(store.events, access)),
         ("/events/{event_id}", EventById(store.events, access)),
+        ("/events/{event_id}/seats", SeatStates(store.events, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access)),
@@ -88,9 +92,8 @@ def routes(services: Services) -> list[tuple[str, object]]:
 
 
 def is_slow(path: str) -> bool:
-    """Whether a request takes so long that others must not wait for it: more than a millisecond. It goes to the
-    same resource however many slashes it begins with."""
-    return ("/" + path.lstrip("/")).startswith(_SLOW)
+    """Whether a request takes so long that others must not wait for it: more than a millisecond."""
+    return _SLOW(path) is not None
 
 
 def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response]:

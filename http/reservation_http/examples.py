@@ -2,7 +2,20 @@
 
 from pydantic import BaseModel
 
-from reservation.models import Event, FreeSeats, Job, JobData, JobResult, NewEvent, QueueResponse, Seat, SeatAction
+from reservation.models import (
+    Event,
+    EventList,
+    EventSummary,
+    FreeSeats,
+    Job,
+    JobData,
+    JobResult,
+    NewEvent,
+    QueueResponse,
+    Seat,
+    SeatAction,
+    SeatMap,
+)
 from reservation_http.resources.health import Live, Ready
 
 _NOW = 1767225600000
@@ -19,6 +32,20 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
         NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
         Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
+        EventList(
+            events=[
+                EventSummary(
+                    id=_EVENT,
+                    name="Opening night",
+                    total_seats=500,
+                    created_at=_NOW,
+                    free=497,
+                    held=2,
+                    reserved=1,
+                )
+            ],
+            next_cursor=_EVENT,
+        ),
         _HELD,
         FreeSeats(
             event=_EVENT,
@@ -26,6 +53,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             seats=[Seat(id=f"{_EVENT}-{n}", event_id=_EVENT, status="Available") for n in (1, 2)],
             next_cursor="2",
         ),
+        SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
         QueueResponse(
             message="Your request to hold this seat is in the queue.",
             job_id=_JOB,

@@ -92,7 +92,12 @@ def write(resp: falcon.Response, model: BaseModel, status: int = 200) -> None:
     """Answers with a model; members without a value are left out."""
     resp.status = status
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = model.model_dump_json(by_alias=True, exclude_none=True).encode()
+    resp.data = as_json(model)
+
+
+def as_json(model: BaseModel) -> bytes:
+    """A model as clients see it."""
+    return model.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 def private(resp: falcon.Response) -> None:

@@ -29,7 +29,9 @@ from tests.web import JWT, bearer
 _USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
 _NEEDED = {
     "POST /events/create": {201, 400, 415, 422},
+    "GET /events": {200, 422},
     "GET /events/{event_id}": {200, 404},
+    "GET /events/{event_id}/seats": {200, 404},
     "GET /seats/list/{event_id}": {200, 404, 422},
     "GET /seats/get/{seat_id}": {200, 404},
     "POST /seats/hold": {202, 404, 422},

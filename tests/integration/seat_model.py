@@ -19,10 +19,10 @@ from reservation.errors import (
     SeatHeld,
     SeatReserved,
 )
-from reservation.events import EventLoad, FreeList
+from reservation.events import EventLoad, FreeList, Seating
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
-from reservation.models import Job, JobData, JobResult, JobStatus, Seat, SeatStatus
+from reservation.models import Job, JobData, JobResult, JobStatus, Seat, SeatMap, SeatStatus
 from reservation.seats import Accepted, Policy, Verdict
 
 IN_FAVOUR = {Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY}
@@ -112,6 +112,7 @@ class Model:
         self.changes: list[dict[str, str]] = []
         self.calls: dict[str, int] = {}
         self.lists: dict[str, list[str]] = {}
+        self.maps: dict[str, str] = {}
 
     # What is so now
 
@@ -317,6 +318,25 @@ class Model:
             return FreeList(etag, len(free), None, False)
         page = [str(s) for s in free if s.number > after]
         return FreeList(etag, len(free), page[: limit or None], bool(limit) and len(page) > limit)
+
+    def seat_map(self, _event_id: str, known: str) -> Seating:
+        due, letter = self.due(), {"Available": "A", "On hold": "H", "Reserved": "R"}
+        letters = "".join("A" if s in due else letter[seat.status] for s, seat in self.seats.items())
+        etag = f"{len(self.changes)}-{len(due)}"
+        assert self.maps.setdefault(etag, letters) == letters
+        if etag == known:
+            return Seating(etag, None)
+        free, held, reserved = (letters.count(letter) for letter in "AHR")
+        shown = SeatMap(
+            event=self.event_id,
+            sequence=len(self.changes),
+            server_time=self.now,
+            free=free,
+            held=held,
+            reserved=reserved,
+            seats=letters,
+        )
+        return Seating(etag, shown)
 
     def kept(self, users: list[str]) -> dict[str, Any]:
         """What is to be in the store."""

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -319,6 +319,26 @@ def test_sums_without_a_nodes_events_are_not_shown(store: Store, queue: Queue, n
 
 def _shown(store: Store, queue: Queue) -> dict[str, float]:
     return figures(exposition(registry(ServiceGauges(store, queue)), "")[0].decode())
+
+
+def test_a_list_without_a_nodes_events_is_not_shown(store: Store, nodes: RedisCluster) -> None:
+    """Nobody could tell that some are missing. It is there again once the node is."""
+    store.client.flushall()
+    events = events_of_each(store, nodes)
+    index = nodes.owner(key_slot(keys.EVENTS.encode()))
+    node = other_than(nodes, index)
+    node.pause()
+    with pytest.raises(StateUnavailable):
+        store.events.newest(100)
+    node.go_on()
+    wait_for(lambda: _is_listed(store, events.values()))
+
+
+def _is_listed(store: Store, events: Iterable[Event]) -> bool:
+    try:
+        return {event.id for event in events} <= {event.id for event in store.events.newest(100).events}
+    except StateUnavailable:
+        return False
 
 
 def test_a_node_that_is_gone_takes_its_events_only(store: Store, nodes: RedisCluster) -> None:

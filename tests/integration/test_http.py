@@ -152,6 +152,9 @@ def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
         ("/docs", True),
         ("//events/create", True),
         ("///seats/list/k3v9x2m7qa", True),
+        ("/events", True),
+        ("/events/k3v9x2m7qa/seats", True),
+        ("//events/k3v9x2m7qa/seats", True),
         ("/problems/seat-held", True),
         ("/events/k3v9x2m7qa", False),
         ("/seats/get/k3v9x2m7qa-1", False),
@@ -423,6 +426,66 @@ def test_an_unchanged_list_is_304(client: testing.TestClient, event: Event, buye
     changed = client.simulate_get(path, headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
+
+
+def test_events_come_in_pages(client: testing.TestClient, store: Store) -> None:
+    """20 unless asked otherwise, the newest first."""
+    made = [store.events.create("Opening night", 10).id for _ in range(21)]
+    store.client.zadd(keys.EVENTS, {event_id: n for n, event_id in enumerate(made)})
+    page = client.simulate_get("/events")
+    assert page.headers["cache-control"] == "no-cache"
+    assert [event["id"] for event in page.json["events"]] == made[:0:-1]
+    assert page.json["nextCursor"] == made[1]
+    assert page.json["events"][0] == {
+        **client.simulate_get(f"/events/{made[-1]}").json,
+        "free": 10,
+        "held": 0,
+        "reserved": 0,
+    }
+    last = client.simulate_get("/events", query_string=f"limit=100&cursor={made[1]}").json
+    assert ([event["id"] for event in last["events"]], set(last)) == (made[:1], {"events"})
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("limit=0", "limit"), ("limit=101", "limit"), ("limit=", "limit"), ("limit=5&limit=6", "limit"),
+     ("cursor=k3v9x2m7qb", "cursor"), ("cursor=K3V9X2M7QA", "cursor"), ("cursor=", "cursor"), ("cursor=1", "cursor")],
+)  # fmt: skip
+def test_pages_of_events_that_cannot_be_are_422(
+    client: testing.TestClient, event: Event, query: str, field: str
+) -> None:
+    """The parameter is named; a cursor that is no event is one of them."""
+    refused = client.simulate_get("/events", query_string=query)
+    assert [e["field"] for e in problem(refused, 422, "invalid-request")["errors"]] == [field]
+
+
+def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buyer: Buyer) -> None:
+    """With the number of the last change; 304 until a seat changes."""
+    path = f"/events/{event.id}/seats"
+    buyer.hold(SeatId(event.id, 3))
+    buyer.hold(SeatId(event.id, 20))
+    buyer.reserve(SeatId(event.id, 20))
+    read = client.simulate_get(path)
+    assert read.json == {
+        "event": event.id,
+        "sequence": 3,
+        "serverTime": read.json["serverTime"],
+        "free": 18,
+        "held": 1,
+        "reserved": 1,
+        "seats": "AAH" + "A" * 16 + "R",
+    }
+    assert read.headers["cache-control"] == "no-cache"
+    etag = read.headers["etag"]
+    assert etag.startswith('W/"')
+    for known in (etag, f'"other", {etag}', "*"):
+        same = client.simulate_get(path, headers={"If-None-Match": known})
+        assert (same.status_code, same.text, same.headers["etag"]) == (304, "", etag)
+    buyer.hold(SeatId(event.id, 1))
+    changed = client.simulate_get(path, headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json["seats"][0], changed.json["sequence"]) == (200, "H", 4)
+    for unknown in ("k3v9x2m7qb", "K3V9X2M7QA", "x"):
+        problem(client.simulate_get(f"/events/{unknown}/seats"), 404, "not-found")
 
 
 def test_a_strangers_reads_show_no_user(client: testing.TestClient, store: Store, event: Event, buyer: Buyer) -> None:

@@ -216,6 +216,7 @@ class Machine(RuleBasedStateMachine):
             lambda: self.store.events.list_free(self.event, after=after, limit=limit, known=etag)
         )
         self._check(free, self.model.list_free(after, limit, etag))
+        self._both("seat_map", self.event, etag)
         self.etag = free.etag
         for seat_id in self.model.seats:
             self._both("get", seat_id)
@@ -316,7 +317,8 @@ class Machine(RuleBasedStateMachine):
 
     def _both(self, call: str, *args: Any) -> None:
         """Has store and model do the same, and compares what they answer."""
-        part = {"read": self.store.jobs, "load": self.store.events}.get(call, self.store.seats)
+        events = self.store.events
+        part = {"read": self.store.jobs, "load": events, "seat_map": events}.get(call, self.store.seats)
         outer, self.expect = self.expect, partial(_outcome, getattr(self.model, call), *args)
         self.expected = None
         answer = _outcome(getattr(part, call), *args)

@@ -90,7 +90,9 @@ def test_answers_are_as_described(settings: Settings, store: Store, event: Event
     queued = client.simulate_post("/seats/hold", json=free)
     calls = [
         ("post", "/events/create", "/events/create", {"name": "x", "totalSeats": 10}),
+        ("get", "/events", "/events?limit=1", None),
         ("get", "/events/{event_id}", f"/events/{event.id}", None),
+        ("get", "/events/{event_id}/seats", f"/events/{event.id}/seats", None),
         ("get", "/seats/list/{event_id}", f"/seats/list/{event.id}?limit=3", None),
         ("get", "/seats/list/{event_id}", f"/seats/list/{event.id}", None),
         ("get", "/seats/get/{seat_id}", f"/seats/get/{event.id}-2", None),

@@ -1,14 +1,16 @@
-"""Events: creating, reading, and what is free."""
+"""Events: creating, listing, reading, what is free, and what every seat is."""
 
 from typing import Annotated
 
 import falcon
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from reservation.errors import InvalidId, NotFound
 from reservation.events import Events, FreeList
-from reservation.ids import MAX_SEATS, parse_event_id
-from reservation.models import Event, FreeSeats, NewEvent
+from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
+from reservation.models import Event, EventList, FreeSeats, NewEvent, SeatMap
 from reservation_http.access import CREATE_EVENTS, Access
+from reservation_http.errors import InvalidRequest
 from reservation_http.exchange import path_id, read_query, write
 from reservation_http.openapi import operation
 
@@ -20,8 +22,29 @@ def _digits(value: object) -> object:
     return value
 
 
+def _event(text: str) -> str:
+    try:
+        return parse_event_id(text)
+    except InvalidId as error:
+        raise ValueError(error.detail) from None
+
+
+class EventPage(BaseModel):
+    """Which events are wanted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: Annotated[
+        Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits)], Field(description="Most events.")
+    ] = 20
+    cursor: Annotated[
+        Annotated[str, AfterValidator(_event), Field(json_schema_extra={"pattern": EVENT_ID_PATTERN})] | None,
+        Field(description="`nextCursor` of the page before: its last event."),
+    ] = None
+
+
 class Page(BaseModel):
-    """Which part of a list is wanted."""
+    """Which free seats are wanted."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -58,6 +81,34 @@ class EventCreation:
         event = self._events.create(new.name, new.total_seats, once)
         write(resp, event, 201)
         resp.location = f"/events/{event.id}"
+
+
+class EventIndex:
+    """`/events`."""
+
+    def __init__(self, events: Events, access: Access) -> None:
+        self._events = events
+        self._access = access
+
+    @operation(
+        "listEvents",
+        "List events",
+        tag="events",
+        query=EventPage,
+        answers={200: EventList},
+        problems=("invalid-request", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The newest first, with how many of their seats are free, on hold and reserved; a seat whose hold has run out
+        is free at once. Events that are created meanwhile move no page."""
+        self._access.reader(req)
+        page = read_query(req, EventPage)
+        try:
+            events = self._events.newest(page.limit, page.cursor or "")
+        except NotFound as unknown:
+            raise InvalidRequest([{"field": "cursor", "message": unknown.detail}]) from None
+        resp.set_header("Cache-Control", "no-cache")
+        write(resp, events)
 
 
 class EventById:
@@ -98,7 +149,7 @@ class FreeSeatList:
         self._access.reader(req)
         event_id = path_id(parse_event_id, event_id)
         page = read_query(req, Page)
-        known = [str(tag) for tag in req.if_none_match or []]
+        known = _known(req)
         free = self._events.list_free(
             event_id,
             after=page.cursor or 0,
@@ -112,6 +163,42 @@ class FreeSeatList:
             return
         resp.content_type = falcon.MEDIA_JSON
         resp.data = _body(event_id, free, free.ids)
+
+
+class SeatStates:
+    """`/events/{event_id}/seats`."""
+
+    def __init__(self, events: Events, access: Access) -> None:
+        self._events = events
+        self._access = access
+
+    @operation(
+        "getSeatMap",
+        "Read every seat's state",
+        tag="seats",
+        answers={200: SeatMap, 304: None},
+        headers={200: {"ETag": "Names what the seats are; send it back in `If-None-Match`."}},
+        problems=("not-found", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
+        """One letter a seat: what a picture of the hall is drawn from. A seat whose hold has run out is available at
+        once. The feed's changes after `sequence` lead on from here. Answers 304 when nothing has changed since the
+        `ETag` that `If-None-Match` names."""
+        self._access.reader(req)
+        known = _known(req)
+        etag, seats = self._events.seat_map(path_id(parse_event_id, event_id), known[0] if len(known) == 1 else "")
+        # Weak (RFC 9110, section 8.8.1): the same seats have another `serverTime`.
+        resp.etag = f'W/"{etag}"'
+        resp.set_header("Cache-Control", "no-cache")
+        if seats is None or etag in known or "*" in known:
+            resp.status = 304
+            return
+        write(resp, seats)
+
+
+def _known(req: falcon.Request) -> list[str]:
+    """The ETags that the caller has content for, or `*`."""
+    return [str(tag) for tag in req.if_none_match or []]
 
 
 def _body(event_id: str, free: FreeList, ids: list[str]) -> bytes:
