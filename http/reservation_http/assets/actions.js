@@ -72,7 +72,7 @@ export class Actions {
 
   #act(/** @type {number} */ seat, /** @type {string} */ path) {
     return this.api.act(path, this.store.id(seat), (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
-      say(explainWait(problem, waitMs), { tone: "warning", about: about(seat) }),
+      say(explainWait(problem, waitMs), { tone: "warning", about: problem.slug }),
     );
   }
 
@@ -119,7 +119,10 @@ export class Actions {
       if (problem.status !== 401) say({ title, detail, seconds }, { tone: "bad", about: problem.slug });
       return;
     }
-    say({ title: `Seat ${seat}: ${lower(title)}`, detail, seconds }, { tone: "bad", about: about(seat) });
+    // What is not about one seat is said once, however many it kept one from.
+    const general = GENERAL.has(problem.slug);
+    const heading = general ? title : /^The seat /.test(title) ? title.replace("The seat", `Seat ${seat}`) : `Seat ${seat}: ${title}`;
+    say({ title: heading, detail, seconds }, { tone: "bad", about: general ? problem.slug : about(seat) });
     this.on.note(seat, title);
   }
 }
@@ -139,4 +142,5 @@ const MINE_IN_DOUBT = new Set([
 ]);
 
 const about = (/** @type {number} */ seat) => `seat-${seat}`;
-const lower = (/** @type {string} */ text) => text.charAt(0).toLowerCase() + text.slice(1);
+/** Problems that are not about the seat. */
+const GENERAL = new Set(["limit-reached", "rate-limited", "queue-full", "offline", "no-answer", "state-unavailable"]);

@@ -99,6 +99,7 @@ export class Feed {
       });
       source.addEventListener("error", () => {
         this.#failures += 1;
+        this.#catchUp();
         if (source.readyState === EventSource.CLOSED || this.#failures >= FAILURES) giveUp();
         else watcher.onState("reconnecting");
       });
@@ -117,7 +118,7 @@ export class Feed {
     const until = performance.now() + POLL_FOR_MS;
     while (!this.#stopped.signal.aborted && performance.now() < until) {
       try {
-        if (this.#sequence < 0) this.#replace(await this.watcher.readSnapshot(), "polling");
+        if (this.#sequence < 0) this.#replace(await this.watcher.readSnapshot(), "reconnecting");
         const answer = await this.#changes();
         this.watcher.onState("polling");
         if (answer.reset) this.#sequence = -1;
@@ -125,8 +126,20 @@ export class Feed {
       } catch {
         if (this.#stopped.signal.aborted) return;
         this.watcher.onState("reconnecting");
+        this.#sequence = -1; // what is known grows old: read all of it again, next time
         return pause(AGAIN_MAX_MS / 4);
       }
+    }
+  }
+
+  /** Nothing is known yet, and no stream: what the API says is better than nothing. */
+  async #catchUp() {
+    if (this.#sequence >= 0) return;
+    try {
+      const snapshot = await this.watcher.readSnapshot();
+      if (this.#sequence < 0) this.#replace(snapshot, "reconnecting");
+    } catch {
+      // The stream, or the next attempt, will tell.
     }
   }
 

@@ -19,7 +19,7 @@ export class Layer {
   #canvas = document.createElement("canvas");
   #ctx = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
   /** What it has of the hall, in units, and device pixels for each; 0: nothing. */
-  #area = { left: 0, top: 0, right: 0, bottom: 0 };
+  #area = { left: 0, top: 0, right: 0, bottom: 0, whole: false };
   #resolution = 0;
   /** @type {Sprites | undefined} */
   #sprites;
@@ -49,8 +49,9 @@ export class Layer {
   serves(/** @type {import("./view.js").View} */ view, /** @type {boolean} */ roughly) {
     if (this.#resolution === 0) return false;
     if (!roughly && this.#resolution !== view.resolution) return false;
+    const { left, top, right, bottom, whole } = this.#area;
+    if (whole) return true;
     const seen = visible(view, 0);
-    const { left, top, right, bottom } = this.#area;
     return left <= seen.left && top <= seen.top && right >= seen.right && bottom >= seen.bottom;
   }
 

@@ -11,6 +11,8 @@ import { View, between } from "./view.js";
 /** What a fingertip hits, CSS pixels (WCAG 2.2, 2.5.8), and how far a tap on less zooms in. */
 const FINGERTIP = 24;
 const TAP_PITCH = 36;
+/** Size below which the user's own seats are drawn larger than they are, CSS pixels. */
+const LEAST_OWN = 10;
 /** How much a button or key zooms. */
 const STEP = 1.5;
 /** How long a zoom takes, a change is pointed out, and a note stays; after which rest a gesture is over; ms. */
@@ -329,16 +331,34 @@ export class SeatMap {
     return this.store.pending.size > 0 && !calm.matches;
   }
 
-  /** How much time the user's holds have left. */
+  /** How much time the user's holds have left; where seats are too small for that, where one's own are. */
   #paintHolds() {
     const { store, view } = this;
     const size = view.scale * SEAT;
-    if (size < 10) return;
+    if (size < LEAST_OWN) {
+      for (const seat of store.holds.keys()) this.#dot(seat, LEAST_OWN / 2);
+      for (const seat of store.owned) this.#dot(seat, LEAST_OWN / 4);
+      return;
+    }
     for (const [seat, hold] of store.holds) {
       const share = Math.min(1, Math.max(0, store.left(hold) / store.holdDuration)) || 0;
       const [x, y] = view.toWindow(this.hall.x[seat], this.hall.y[seat]);
       drawLeft(this.#ctx, x, y, size, share, this.#theme.accent);
     }
+  }
+
+  /** One of the user's own seats, larger than it is. */
+  #dot(/** @type {number} */ seat, /** @type {number} */ radius) {
+    const ctx = this.#ctx;
+    const [x, y] = this.view.toWindow(this.hall.x[seat], this.hall.y[seat]);
+    const half = LEAST_OWN / 2;
+    ctx.fillStyle = this.#theme.accent;
+    ctx.strokeStyle = this.#theme.ground;
+    ctx.lineWidth = 3;
+    ctx.beginPath();
+    ctx.roundRect(x - half, y - half, 2 * half, 2 * half, radius);
+    ctx.stroke();
+    ctx.fill();
   }
 
   #ring(/** @type {number} */ seat, /** @type {number} */ width, /** @type {string} */ colour, /** @type {number} */ size) {

@@ -150,7 +150,7 @@ export class Panel {
     if (!card) return;
     const seconds = Math.max(0, Math.ceil(leftMs / 1000));
     const share = Math.min(1, Math.max(0, leftMs / this.store.holdDuration)) || 0;
-    card.querySelector(".seconds").textContent = duration(seconds).replace(" s", "");
+    card.querySelector(".seconds").textContent = duration(seconds).replace("\u00a0s", "");
     card.querySelector(".left").style.strokeDashoffset = String(1 - share);
     card.classList.toggle("soon", leftMs <= Math.min(SOON_MS, this.store.holdDuration * SOON_SHARE));
   }

@@ -47,7 +47,8 @@ export class Sale {
   /** Shows an event until closed. */
   async open(/** @type {string} */ id) {
     this.#show("connecting");
-    byId("veil").hidden = true;
+    delete byId("sale").dataset.missing;
+    byId("event-name").textContent = byId("event-size").textContent = "";
     try {
       const event = await this.api.get(`/events/${encodeURIComponent(id)}`);
       if (!this.#closed.signal.aborted) this.#start(event);
@@ -57,8 +58,7 @@ export class Sale {
       const { title, detail } = explain(problem);
       byId("event-name").textContent = problem.slug === "not-found" ? "No such event" : title;
       byId("event-size").textContent = "";
-      byId("connection").hidden = true;
-      byId("veil").hidden = false;
+      byId("sale").dataset.missing = "";
       byId("veil-text").textContent = detail;
     }
   }
@@ -208,7 +208,6 @@ export class Sale {
 
   #show(/** @type {import("./feed.js").FeedState} */ state) {
     const pill = byId("connection");
-    pill.hidden = false;
     if (pill.dataset.state === state) return;
     [pill.textContent, pill.title] = CONNECTION[state];
     pill.dataset.state = state;

@@ -20,7 +20,7 @@ export function readTheme() {
     glyph: colour(`${name}-glyph`),
   }));
   const font = getComputedStyle(document.body).fontFamily;
-  return { looks, font, ink: colour("ink"), muted: colour("muted"), stage: colour("stage"), accent: colour("accent") };
+  return { looks, font, ground: colour("ground"), ink: colour("ink"), muted: colour("muted"), stage: colour("stage"), accent: colour("accent") };
 }
 
 /** @typedef {ReturnType<typeof readTheme>} Theme */

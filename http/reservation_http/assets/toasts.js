@@ -5,7 +5,7 @@ import { byId, stamp } from "./dom.js";
 /** How long one stays, ms: as long as it takes to read, and at least so long. */
 const LEAST_MS = 5_000;
 const FOR_EACH_CHARACTER_MS = 60;
-const MOST = 4;
+const MOST = 3;
 
 /**
  * Says something.

@@ -5,7 +5,7 @@ import { seats } from "./dom.js";
 /** What to do, by kind of problem. What happened stands in the problem itself. */
 const ADVICE = /** @type {Record<string, string>} */ ({
   "seat-held": "Choose another seat, or try this one again later: the hold may run out.",
-  "seat-reserved": "It is sold. Choose another seat.",
+  "seat-reserved": "It is sold: choose another one.",
   "limit-reached": "Reserve or release one of your seats first, or wait until a hold runs out.",
   "hold-expired": "Hold the seat again, if it is still free.",
   "not-on-hold": "Your hold has run out. Hold the seat again, if it is still free.",
@@ -31,8 +31,8 @@ export function explain(/** @type {import("./api.js").Problem} */ problem) {
     return { title: `You hold ${body.held} of ${body.limit} seats`, detail: ADVICE[slug] };
   }
   if (slug === "rate-limited") return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
-  const detail = sentence(problem.detail);
-  return { title, detail: [detail === sentence(title) ? "" : detail, ADVICE[slug]].filter(Boolean).join(" ") };
+  const twice = bare(problem.detail) === bare(title);
+  return { title: title.replace(/\.$/, ""), detail: [twice ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" ") };
 }
 
 /** That something is tried again by itself. */
@@ -49,7 +49,7 @@ export function explainQueue(/** @type {import("./store.js").Pending} */ { ahead
 
 /** A time for people: "45 s", "2 min". */
 export function duration(/** @type {number} */ seconds) {
-  return seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  return seconds < 100 ? `${seconds}\u00a0s` : `${Math.round(seconds / 60)}\u00a0min`;
 }
 
 /** How many of an event's seats are in which state. */
@@ -60,4 +60,6 @@ export function counts(/** @type {{free: number, held: number, reserved: number}
     .join(" · ");
 }
 
+/** A text without what differs although it says the same. */
+const bare = (/** @type {string} */ text) => text.toLowerCase().replace(/^(the|this) |\.$/g, "");
 const sentence = (/** @type {string} */ text) => (/[.!?]$/.test(text) || !text ? text : `${text}.`);
