@@ -41,6 +41,7 @@ class Code(IntEnum):
     INTERNAL_ERROR = 44
     EVENT_ABANDONED = 45
     TOO_LATE = 46
+    CHANGES_GONE = 47
 
     @property
     def slug(self) -> str:

@@ -8,6 +8,7 @@ event sit in one slot and a script may change them together.
     event:{E}:available      zset    free seats, by number
     event:{E}:holds          zset    seats on hold, by when the hold ends, ms: the truth about expiry
     event:{E}:holder:<uuid>  zset    one user's held seats, by the same; expires with the last of them
+    event:{E}:buyer:<uuid>   zset    one user's reserved seats, by when they were reserved, ms
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
                                      request; trimmed by age
     event:{E}:jobs           zset    open jobs, by ticket
@@ -64,6 +65,10 @@ def holds(event_id: str) -> str:
 
 def holder(event_id: str, user: str) -> str:
     return f"event:{{{event_id}}}:holder:{user}"
+
+
+def buyer(event_id: str, user: str) -> str:
+    return f"event:{{{event_id}}}:buyer:{user}"
 
 
 def changes(event_id: str) -> str:

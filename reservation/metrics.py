@@ -89,6 +89,23 @@ _job_seconds = Histogram(
 )
 EXPIRED = Counter("reservation_holds_expired", "Seats freed because their hold had run out.", registry=REGISTRY)
 RESENT = Counter("reservation_jobs_resent", "Messages of jobs that were sent again.", registry=REGISTRY)
+FEED_DROPPED = Counter(
+    "reservation_feed_dropped",
+    "Connections to the feed that were closed because their client did not read.",
+    registry=REGISTRY,
+)
+_feed_connections = Gauge(
+    "reservation_feed_connections", "Clients of the live feed.", multiprocess_mode="livesum", registry=REGISTRY
+)
+_feed_events = Gauge(
+    "reservation_feed_events", "Events that they watch.", multiprocess_mode="livesum", registry=REGISTRY
+)
+_feed_seconds = Histogram(
+    "reservation_feed_delay_seconds",
+    "From a change of a seat, by the state's clock, to its having been written to all who watch.",
+    buckets=_REQUEST_BUCKETS,
+    registry=REGISTRY,
+)
 _redis_seconds = Histogram(
     "reservation_redis_round_trip_seconds",
     "From sending commands in one go to having read all their replies.",
@@ -134,6 +151,17 @@ def job_ended(kind: JobType, code: Code, waited_ms: int) -> None:
     """Counts a job's end, whoever brought it about. `waited_ms` is the time since it was accepted."""
     _JOBS[kind, code]()
     _JOB_SECONDS[kind](waited_ms / 1000)
+
+
+def feed_open(connections: int, events: int) -> None:
+    """Shows how many watch this process's feed, and what."""
+    _feed_connections.set(connections)
+    _feed_events.set(events)
+
+
+def change_told(seconds: float) -> None:
+    """Counts a change that all who watch have been told of. `seconds` is the time since it was made."""
+    _feed_seconds.observe(seconds)
 
 
 class _Timed:

@@ -166,6 +166,17 @@ class Seat(ApiModel):
         return self if user in (self.user, INSIDER) else self.model_copy(update={"user": ""})
 
 
+class OwnSeats(ApiModel):
+    """What a user has of an event at `serverTime`."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    server_time: Millis
+    limit: Annotated[int, Field(description="Most seats that a user may hold.", examples=[6])]
+    hold_duration: Annotated[int, Field(description="How long a hold lasts, ms.", examples=[60000])]
+    holds: Annotated[list[Seat], Field(description="Those that end first come first.")]
+    reservations: Annotated[list[Seat], Field(description="In the order in which they were made.")]
+
+
 class FreeSeats(ApiModel):
     """The free seats of an event, by number."""
 
@@ -175,6 +186,39 @@ class FreeSeats(ApiModel):
     next_cursor: Annotated[
         str | None, Field(description="Pass as `cursor` for the next page. Absent on the last.", examples=["100"])
     ] = None
+
+
+class Change(ApiModel):
+    """A change of a seat. It does not say who made it."""
+
+    sequence: Annotated[
+        int, Field(description="Number of the change: one more than that of the event's change before.", examples=[18])
+    ]
+    seat: Annotated[str, Field(description="The seat's id.", examples=[_SEAT])]
+    before: Annotated[SeatStatus, Field(alias="from", description="What the seat was.", examples=["Available"])]
+    to: Annotated[SeatStatus, Field(description="What it has been since.", examples=["On hold"])]
+    cause: Annotated[Literal["held", "refreshed", "reserved", "released", "expired"], Field(examples=["held"])]
+    time: Millis
+
+
+class Changes(ApiModel):
+    """What has happened to the seats of an event since a change that the caller knows."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    sequence: Annotated[
+        int,
+        Field(
+            description="Number of the last change that this tells of. Ask for what comes `since` it.", examples=[18]
+        ),
+    ]
+    reset: Annotated[
+        bool,
+        Field(
+            description="The changes cannot all be told any more: read all seats anew, and ask for what comes since "
+            "the `sequence` there (`/events/{event_id}/seats`)."
+        ),
+    ] = False
+    changes: list[Change]
 
 
 class SeatMap(ApiModel):

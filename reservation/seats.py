@@ -14,7 +14,7 @@ from reservation.errors import StateUnavailable, refusal
 from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
 from reservation.ids import JobId, SeatId
-from reservation.models import Seat
+from reservation.models import OwnSeats, Seat
 from reservation.scripts import Scripts
 from reservation.settings import Settings
 
@@ -126,14 +126,28 @@ class Seats:
         status, user, expires_at, reserving_until = seat
         if status != "On hold":
             return Seat(id=str(seat_id), event_id=seat_id.event, user=user, status=status)
-        return Seat(
-            id=str(seat_id),
-            event_id=seat_id.event,
-            user=user,
-            status=status,
-            expires_at=expires_at,
-            reserving_until=reserving_until or None,
+        return _on_hold(str(seat_id), user, now, expires_at, reserving_until)
+
+    def of_user(self, event_id: str, user: str) -> OwnSeats:
+        """What a user has of an event, all of it at one moment. Raises NotFound, StateUnavailable."""
+        names = [keys.event(event_id), keys.holder(event_id, user), keys.buyer(event_id, user)]
+        held: list[str] = []
+        while True:
+            seats = [keys.seat(SeatId.parse(text)) for text in held]
+            code, now, *reply = self._scripts.run("own_seats", [*names, *seats], [user, *held])
+            if code != Code.OK:
+                raise refusal(Code(code))
+            reserved, holds = reply
+            if all(times for _, *times in holds):
+                break
+            held = [text for text, *_ in holds]  # a hold has come since; only the user's own jobs make one
+        return OwnSeats(
+            event=event_id,
             server_time=now,
+            limit=self._policy.max_held,
+            hold_duration=self._policy.hold_ms,
+            holds=[_on_hold(text, user, now, *times) for text, *times in holds],
+            reservations=[Seat(id=text, event_id=event_id, user=user, status="Reserved") for text in reserved],
         )
 
     def accept_hold(
@@ -237,7 +251,8 @@ class Seats:
 
     def reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Verdict:
         """Reserves the seat for a job and writes the verdict. Raises StateUnavailable."""
-        return _verdict(self._run_job("reserve", seat_id, user, request_id, job_id, [self._policy.result_ttl_ms]))
+        own, buyer = [self._policy.result_ttl_ms], keys.buyer(seat_id.event, user)
+        return _verdict(self._run_job("reserve", seat_id, user, request_id, job_id, own, buyer))
 
     def fail(self, seat_id: SeatId, user: str, job_id: JobId, code: Code) -> Verdict:
         """Ends a job without a verdict and takes its pin back. Raises StateUnavailable.
@@ -258,14 +273,7 @@ class Seats:
         code, now, *reply = self._call("refresh", seat_id, user, request_id, once, [self._policy.hold_ms])
         if code != Code.REFRESHED:
             raise refusal(Code(code), *reply)
-        return Seat(
-            id=str(seat_id),
-            event_id=seat_id.event,
-            user=user,
-            status="On hold",
-            expires_at=reply[0],
-            server_time=now,
-        )
+        return _on_hold(str(seat_id), user, now, reply[0])
 
     def release(self, seat_id: SeatId, user: str, request_id: str = "", once: Once | None = None) -> None:
         """Gives the user's hold back; of a free seat, does nothing. Raises NotFound, NotHolder,
@@ -333,8 +341,9 @@ class Seats:
         request_id: str,
         job_id: JobId,
         own: list[int],
+        *more_keys: str,
     ) -> Any:
-        names = keys.job_keys(seat_id, user, job_id)
+        names = [*keys.job_keys(seat_id, user, job_id), *more_keys]
         return self._run(script, names, seat_id, user, request_id, job_id, own, 0)
 
     def _run(
@@ -366,6 +375,18 @@ class Seats:
         """
         key = self._policy.audit_key[:32] + event_id.encode()
         return blake2b(user.encode(), digest_size=12, key=key).hexdigest()
+
+
+def _on_hold(seat_id: str, user: str, now: int, expires_at: int, reserving_until: int = 0) -> Seat:
+    return Seat(
+        id=seat_id,
+        event_id=seat_id.partition("-")[0],
+        user=user,
+        status="On hold",
+        expires_at=expires_at,
+        reserving_until=reserving_until or None,
+        server_time=now,
+    )
 
 
 def _text(job_id: JobId | None) -> str:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     # The live feed
     stream_port: Port | None = None
     stream_url: str = ""
+    stream_processes: Count = 1
+    stream_connection_limit: Annotated[int, Field(ge=10, le=60_000)] = 10_000
+    stream_address_limit: Count = 500
 
     # Who may do what
     auth_mode: Literal["none", "jwt"] = "none"
@@ -228,8 +231,16 @@ class Settings(BaseSettings):
     @property
     def api_url(self) -> str:
         """The API's address from this machine."""
+        return self._url(self.port)
+
+    @property
+    def stream_base(self) -> str:
+        """The stream service's address from this machine."""
+        return self._url(self.stream_at)
+
+    def _url(self, port: int) -> str:
         host = self.reachable_host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def hold_ms(self) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
+from reservation.changes import ChangeLog
 from reservation.clients import SOCKET_TIMEOUT_S, script_call
 from reservation.connections import connect
 from reservation.events import Events
@@ -29,6 +30,7 @@ class Store:
     seats: Seats
     jobs: Ledger
     fleet: Fleet
+    changes: ChangeLog
 
     @classmethod
     def connect(
@@ -52,7 +54,7 @@ class Store:
         guard = Guard("state", clock.read)
         scripts = Scripts(servers, guard, pipelining)
         seats = Seats(scripts, Policy.of(settings), clock)
-        return cls(servers, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts))
+        return cls(servers, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts), ChangeLog(scripts))
 
     @property
     def client(self) -> redis.Redis:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from reservation.settings import Settings, SettingsError
-from reservation_http.server import OTHER_FILES
+from reservation_http.sockets import OTHER_FILES
 from reservation_http.tokens import Tokens
 
 #: What a process gets to stop before it is killed, seconds: `stop_grace_period` of the compose file, and Kubernetes's

@@ -4,7 +4,7 @@ import logging
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,29 +113,59 @@ def api(processes: int | None, fd: int | None) -> None:
 
 
 def _serve(loaded: Settings, fd: int | None) -> None:
-    from reservation_cli.supervisor import Child, command, run_all
     from reservation_http import server
 
     _require_access(loaded)
     _require_redis(loaded)
+    count = loaded.api_processes or 1
+    _serve_on(server.listen, server.run, loaded, fd, "api", count, loaded.shutdown_delay + server.DRAIN_S)
+
+
+@cli.command()
+@click.option("--processes", type=click.IntRange(1), help="Processes that share the port [STREAM_PROCESSES, 1].")
+@click.option("--fd", type=int, hidden=True, help="A listening socket to serve on.")
+def stream(processes: int | None, fd: int | None) -> None:
+    """Serve the live feed: what happens to seats, as it happens."""
+    loaded = _load(stream_processes=processes)
+    logs.configure(loaded, "stream")
+    with _measured(loaded, serve=True):
+        from reservation_http.feed import server
+
+        _require_redis(loaded)
+        count, stop_s = loaded.stream_processes, loaded.shutdown_delay + server.DRAIN_S
+        _serve_on(server.listen, server.run, loaded, fd, "stream", count, stop_s)
+
+
+def _serve_on(
+    listen: Callable[[Settings], socket.socket],
+    run: Callable[[Settings, socket.socket], None],
+    loaded: Settings,
+    fd: int | None,
+    role: str,
+    count: int,
+    stop_s: float,
+) -> None:
+    """Serves on a socket that is given, or on one of its own, which several processes share if they shall."""
+    from reservation_cli.supervisor import Child, command, run_all
+    from reservation_http.sockets import ListenError
+
     if fd is not None:
-        server.run(loaded, socket.socket(fileno=fd))
+        run(loaded, socket.socket(fileno=fd))
         return
     try:
-        listener = server.listen(loaded)
-    except server.ListenError as error:
+        listener = listen(loaded)
+    except ListenError as error:
         raise click.ClickException(str(error)) from None
-    count = loaded.api_processes or 1
     if count == 1:
-        server.run(loaded, listener)
+        run(loaded, listener)
         return
     inherited = listener.fileno()
     children = [
-        Child(f"api-{n}", command("api", "--fd", str(inherited)), pass_fds=[inherited], renewable=True)
+        Child(f"{role}-{n}", command(role, "--fd", str(inherited)), pass_fds=[inherited], renewable=True)
         for n in range(1, count + 1)
     ]
     # While this process listens too, who connects during the stop would wait for nobody.
-    run_all(children, loaded.shutdown_delay + server.DRAIN_S, before_stop=listener.close)
+    run_all(children, stop_s, before_stop=listener.close)
 
 
 @cli.command()

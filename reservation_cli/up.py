@@ -14,7 +14,9 @@ from reservation.errors import StateUnavailable
 from reservation.settings import Settings, cores, masked
 from reservation.store import Store
 from reservation_cli.supervisor import Child, Supervisor, command
-from reservation_http.server import DRAIN_S, ListenError, listen
+from reservation_http import server
+from reservation_http.feed import server as feed_server
+from reservation_http.sockets import ListenError
 
 #: How long the parts may take until all of them answer, seconds. A large append-only file is loaded
 #: in this time too.
@@ -34,7 +36,7 @@ def run(settings: Settings) -> None:
     renewal = signals.Renewal(stop)
     lifeline.watch(stop.set)
     try:
-        listener = listen(settings)
+        listeners = {"api": server.listen(settings), "stream": feed_server.listen(settings)}
     except ListenError as error:
         raise StartError(str(error)) from None
     folders = {"LOG_DIR": settings.log_dir, **({"VAR_DIR": settings.var_dir} if settings.embedded else {})}
@@ -43,7 +45,7 @@ def run(settings: Settings) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartError(f"{name}: cannot make {folder}: {error.strerror}") from None
-    supervisor = Supervisor(max(settings.worker_shutdown_timeout, DRAIN_S))
+    supervisor = Supervisor(max(settings.worker_shutdown_timeout, server.DRAIN_S))
     try:
         if settings.embedded:
             # A message only wakes a worker; it need not wait for the state's disk.
@@ -55,15 +57,16 @@ def run(settings: Settings) -> None:
             settings = settings.model_copy(update=servers)
         else:
             _check_redis(settings)
-        children = _children(settings, listener.fileno())
+        children = _children(settings, {role: listener.fileno() for role, listener in listeners.items()})
         supervisor.start(*children["worker"], *children["sweeper"])
-        supervisor.start(*children["api"])
+        supervisor.start(*children["stream"], *children["api"])
         if _wait_until_ready(settings, supervisor, children, stop):
             _announce(settings, children)
             supervisor.run(stop, renewal)
         click.echo("stopping …")
     finally:
-        listener.close()
+        for listener in listeners.values():
+            listener.close()
         supervisor.stop()
     click.echo("stopped")
 
@@ -101,19 +104,22 @@ def _check_redis(settings: Settings) -> None:
         raise StartError("\n".join(refused))
 
 
-def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:
+def _children(settings: Settings, sockets: dict[str, int]) -> dict[str, list[Child]]:
     count = {
         "api": settings.api_processes or max(1, min(cores() // 2, _MOST_API)),
         "worker": settings.worker_processes or max(1, min(cores() // 2, _MOST_WORKERS)),
         "sweeper": 1,
+        "stream": settings.stream_processes,
     }
-    arguments = {"api": ("--fd", str(fd)), "worker": ("--processes", "1"), "sweeper": ()}
-    files = {"api": "server.log", "worker": "worker.log", "sweeper": "sweeper.log"}
+    arguments: dict[str, tuple[str, ...]] = {"worker": ("--processes", "1"), "sweeper": ()}
+    arguments |= {role: ("--fd", str(fd)) for role, fd in sockets.items()}
+    files = {"api": "server.log", "worker": "worker.log", "sweeper": "sweeper.log", "stream": "stream.log"}
     env = {
         "REDIS_URL": settings.state_url,
         "BROKER_URL": settings.queue_url,
         "HOST": settings.host,
         "PORT": str(settings.port),
+        "STREAM_PORT": str(settings.stream_at),
         "LOG_FORMAT": "json",
     }
     return {
@@ -123,7 +129,7 @@ def _children(settings: Settings, fd: int) -> dict[str, list[Child]]:
                 command(role, *arguments[role]),
                 settings.log_dir / files[role],
                 env,
-                pass_fds=[fd] if role == "api" else [],
+                pass_fds=[sockets[role]] if role in sockets else [],
                 renewable=True,
             )
             for number in range(1, count[role] + 1)
@@ -143,7 +149,11 @@ def _wait_until_ready(
             raise StartError(f"{child.name} ended while starting\n{_tail(child.log_file)}")
         try:
             load = store.fleet.load()
-            if load.workers >= len(children["worker"]) and load.sweepers and _answers(settings):
+            if (
+                load.workers >= len(children["worker"])
+                and load.sweepers
+                and all(_answers(settings, port) for port in (settings.port, settings.stream_at))
+            ):
                 return True
         except StateUnavailable:
             pass  # not yet
@@ -153,9 +163,9 @@ def _wait_until_ready(
     return False
 
 
-def _answers(settings: Settings) -> bool:
+def _answers(settings: Settings, port: int) -> bool:
     # Not urllib, which would ask a proxy for it if one is configured.
-    connection = HTTPConnection(settings.reachable_host, settings.port, timeout=2)
+    connection = HTTPConnection(settings.reachable_host, port, timeout=2)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == 200
@@ -185,11 +195,12 @@ def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
 Ready: {parts} on {masked(settings.state_url)}
 
   API        {base}
+  Live feed  {settings.stream_base}
   Try it     {base}/docs
   OpenAPI    {base}/openapi.yaml
   Health     {base}/health/ready
   Who asks   {who}; rate limits {limits}
-  Logs       {settings.log_dir}/server.log, worker.log, sweeper.log
+  Logs       {settings.log_dir}/server.log, worker.log, sweeper.log, stream.log
 
   {create} -H 'Content-Type: application/json' -d '{{"name": "Opening night", "totalSeats": 100}}'
   make demo      (an on-sale: 1,000 buyers for 500 seats)

@@ -87,6 +87,17 @@ class Access:
         """Who wants to read. Raises TokenInvalid, InvalidRequest, RateLimited."""
         return self._admit(req, rate, lambda caller: (caller, None))[0]
 
+    def owner(self, req: falcon.Request) -> str:
+        """The user who wants to read what is theirs. Raises TokenMissing, TokenInvalid, InvalidRequest, RateLimited."""
+
+        def read(caller: Caller) -> tuple[Caller, None]:
+            self._require_token(caller)
+            if not caller.user:
+                raise InvalidRequest([{"field": "X-User-UUID", "message": "Field required"}])
+            return caller, None
+
+        return self._admit(req, "user", read)[0].user
+
     def action(self, req: falcon.Request) -> Action:
         """What somebody wants done to a seat. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
         `read_body` does."""

@@ -24,7 +24,11 @@ class Addresses:
     def of(self, req: falcon.Request) -> str:
         """The client's address; of IPv6, its /64. The nearest that no trusted proxy has, where there are proxies;
         who comes directly may say in `X-Forwarded-For` what they like."""
-        return self._of(req.remote_addr, req.env.get("HTTP_X_FORWARDED_FOR", "") if self._trusted else "")
+        return self.told(req.remote_addr, req.env.get("HTTP_X_FORWARDED_FOR", ""))
+
+    def told(self, peer: str, forwarded: str) -> str:
+        """The same of a request that `peer` sent, with this `X-Forwarded-For`."""
+        return self._of(peer, forwarded if self._trusted else "")
 
     def _find(self, peer: str, forwarded: str) -> str:
         client = _parse(peer)

@@ -20,19 +20,22 @@ from reservation_http.cors import CrossOrigin
 from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
-from reservation_http.resources.docs import ApiDocument, ProblemPages, ReferencePage
+from reservation_http.resources.docs import ApiDocument, ProblemPages, QuickStart, ReferencePage
 from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
+from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.pages import Assets, WebPage
-from reservation_http.resources.seats import SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
 #: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
 #: figures. They go to the same resource however many slashes they begin with.
-_SLOW = re.compile(r"/*(events$|events/create|seats/list/|events/[^/]*/seats$|docs|openapi|problems|metrics)").match
+_SLOW = re.compile(
+    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds)$|docs|openapi|problems|metrics)"
+).match
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/create", EventCreation(store.events, access)),
         ("/events/{event_id}", EventById(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),
+        ("/events/{event_id}/stream", EventStream(services.stream, access)),
+        ("/events/{event_id}/changes", EventChanges(services.stream, access)),
+        ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access)),
@@ -105,7 +111,8 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     handle_errors(app, services.access.visit)
     api = routes(services)
     access = services.access
-    document, page, problems = ApiDocument(api, access), ReferencePage(access), ProblemPages(access)
+    document, problems = ApiDocument(api, access), ProblemPages(access)
+    page, guide = ReferencePage(access, services.stream), QuickStart(access, services.stream)
     for path, resource in api:
         _add_route(app, path, resource)
     _add_route(app, "/", WebPage("seats.html", access, services.stream))
@@ -113,6 +120,9 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)
+    _add_route(app, "/docs/swagger-ui.{suffix}", page, "file")
+    _add_route(app, "/docs/quickstart", guide)
+    _add_route(app, "/docs/quickstart.{suffix}", guide, "script")
     _add_route(app, "/problems", problems, "list")
     _add_route(app, "/problems/{slug}", problems, "kind")
     return app

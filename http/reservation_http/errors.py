@@ -134,3 +134,12 @@ class RateLimited(RequestError):
             "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={self.window_s}',
             "RateLimit": f'"{self.policy}";r=0;t={self.retry_after_s}',
         }
+
+
+class FeedFull(RequestError):
+    """Raised when as many watch already as the stream service takes."""
+
+    slug, status, retryable, retry_after_s = "feed-full", 503, True, 5
+
+    def __init__(self) -> None:
+        super().__init__("Too many are watching.")

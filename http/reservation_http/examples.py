@@ -3,6 +3,8 @@
 from pydantic import BaseModel
 
 from reservation.models import (
+    Change,
+    Changes,
     Event,
     EventList,
     EventSummary,
@@ -11,6 +13,7 @@ from reservation.models import (
     JobData,
     JobResult,
     NewEvent,
+    OwnSeats,
     QueueResponse,
     Seat,
     SeatAction,
@@ -53,7 +56,20 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             seats=[Seat(id=f"{_EVENT}-{n}", event_id=_EVENT, status="Available") for n in (1, 2)],
             next_cursor="2",
         ),
+        OwnSeats(
+            event=_EVENT,
+            server_time=_NOW,
+            limit=6,
+            hold_duration=60_000,
+            holds=[_HELD],
+            reservations=[Seat(id=f"{_EVENT}-13", event_id=_EVENT, user=_USER, status="Reserved")],
+        ),
         SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
+        Changes(
+            event=_EVENT,
+            sequence=18,
+            changes=[Change(sequence=18, seat=_SEAT, before="Available", to="On hold", cause="held", time=_NOW)],
+        ),
         QueueResponse(
             message="Your request to hold this seat is in the queue.",
             job_id=_JOB,

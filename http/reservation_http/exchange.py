@@ -80,6 +80,14 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     )
 
 
+def digits(value: object) -> object:
+    """Checks that a query parameter has digits alone, for pydantic to read. Raises ValueError."""
+    # "+1", " 1", "1_0" and "1.0" are integers to Python or pydantic, but to nobody else.
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
+        raise ValueError("Input should be digits")
+    return value
+
+
 def path_id(parse: Callable[[str], Id], text: str) -> Id:
     """An id from a path. One that is malformed names nothing: raises NotFound."""
     try:

@@ -38,7 +38,15 @@ _WITHOUT_TOKEN = ("token-missing",)
 _METHODS = ("get", "post")
 
 #: What the statuses mean here. Not http.HTTPStatus: its phrases differ between versions of Python.
-_DONE = {200: "OK", 201: "Created", 202: "In the queue", 204: "Done", 304: "Unchanged", 503: "Unavailable"}
+_DONE = {
+    200: "OK",
+    201: "Created",
+    202: "In the queue",
+    204: "Done",
+    307: "Elsewhere",
+    304: "Unchanged",
+    503: "Unavailable",
+}
 _REFUSED = {
     400: "The request cannot be read",
     401: "It is not known who asks",
@@ -54,18 +62,43 @@ _REFUSED = {
 }
 
 _TAGS = {
-    "events": "What is sold.",
-    "seats": "Hold, refresh, release, reserve. Holds and reservations are jobs.",
+    "events": "What is sold, and what of it is free.",
+    "seats": "Hold, refresh, release, reserve.",
     "jobs": "How a hold or a reservation ended.",
-    "health": "For balancers and orchestrators.",
+    "feed": "What happens to seats, as it happens. Nobody is told who did it.",
+    "health": "For balancers, orchestrators and monitoring.",
 }
 _ABOUT = """\
-Holds and reserves numbered seats, and never sells one twice.
+Sells numbered seats for events, and never sells one twice.
 
-Create an event, list what is free, put a seat on hold for a limited time, and turn the hold into a
-reservation. Holds and reservations are jobs: the answer is `202` with a job to read. Times are epoch
-milliseconds. Errors are `application/problem+json` (RFC 9457): programs go by `type`, and by
-`retryable` where sending the same again may help."""
+### In four steps
+
+1. **Create an event** (`POST /events/create`), or pick one that is there.
+2. **Hold a seat** (`POST /seats/hold`). It is yours for a limited time, a minute by default.
+3. **Follow the job** that this answers with (`GET /seats/job/{job_id}/status`), and refresh the hold while you
+   need more time.
+4. **Reserve the seat** (`POST /seats/reserve`), and follow that job. It is yours for good.
+
+### Jobs
+
+Holds and reservations are carried out by workers. They are answered `202` with a job, or with a refusal where that is
+certain at once. Every job ends by its `deadline`: as `completed`, with a verdict for or against in `result`, or as
+`failed`, and then nothing was changed. From `202` on, a reservation keeps its seat however long the queue.
+
+### Sending again
+
+Give every POST an `Idempotency-Key` of its own. If you do not know what came of a request, send it again with the same
+key and body: it is done once, and answered as the first time.
+
+### Who you are
+
+You are the subject of your bearer token, or, where the service takes no tokens, a UUID that only you know. Your `UUID`
+is shown to you alone; everybody else sees that a seat is taken, not by whom.
+
+### Times and errors
+
+Times are epoch milliseconds; count down against `serverTime`. Errors are `application/problem+json` (RFC 9457):
+programs go by `type`, and by `retryable` where sending the same again may help."""
 
 
 class Problem(ApiModel):
@@ -103,6 +136,8 @@ class Operation:
     query: type[BaseModel] | None = None
     scope: str | None = None
     user_header: bool = False
+    resumes: bool = False
+    owner: bool = False
     open: bool = False
     security: str = ""
     text: dict[str, str] = field(default_factory=dict)
@@ -121,7 +156,7 @@ class Operation:
             slugs.update(_TO_CALLERS)
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
-            slugs.update(_WITHOUT_TOKEN if self.body else ())
+            slugs.update(_WITHOUT_TOKEN if self.body or self.owner else ())
             slugs.update(["user-mismatch"] if self.body is SeatAction else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
@@ -142,8 +177,9 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
         operation_id: the name generated clients give it.
         summary: what it does, in a line.
         rest: the other fields of `Operation`: tag, body and query models, the scope that a token
-            needs, whether it shows a user to who is that user, whether it asks nobody who they are,
-            another security scheme that it may go by, examples of an answer that is text by media type,
+            needs, whether it shows a user to who is that user, whether it is about that user only, whether it is
+            a stream that can be resumed, whether it asks nobody who they are, another security scheme that it may
+            go by, examples of an answer that is text by media type,
             answers and headers by status, slugs of its own problems.
     """
 
@@ -189,16 +225,26 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
     if tokens and not op.open:
         # Who reads may have a token, and is shown more then.
         bearer = {_BEARER: [op.scope] if op.scope else []}
-        described["security"] = [bearer] if op.body else [bearer, {}]
+        described["security"] = [bearer] if op.body or op.owner else [bearer, {}]
     if op.security:
         described["security"] = [{op.security: []}, {}]
-    if op.user_header and not tokens:
+    if (op.user_header or op.owner) and not tokens:
         described["parameters"].append(
             {
                 "name": "X-User-UUID",
                 "in": "header",
+                "required": op.owner,
                 "schema": {"type": "string", "format": "uuid"},
                 "description": "You. UUIDs in the answer are shown if they are this one.",
+            }
+        )
+    if op.resumes:
+        described["parameters"].append(
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "`id` of the last event that you have: go on from there.",
             }
         )
     if op.body:
@@ -207,9 +253,10 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
                 "name": repeats.HEADER,
                 "in": "header",
                 "schema": {"type": "string", "pattern": repeats.KEY_PATTERN},
-                "description": "Of your choice. Sent again with the same key and body, within 24 hours unless "
-                "configured otherwise, the request is answered as the first time, and done once.",
-                "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+                # No example: one that is filled in for whoever tries it out would be used twice.
+                "description": "Of your choice, a new one for each thing that you want done, as in "
+                '`"8e03978e-40d5-43dd-bc93-6894a57f9324"`. Sent again with the same key and body, within 24 hours '
+                "unless configured otherwise, the request is answered as the first time, and done once.",
             }
         )
         described["requestBody"] = {
@@ -318,6 +365,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         openapi_version=version,
         plugins=[_Resources(tokens)],
         info={"description": _ABOUT},
+        externalDocs={"description": "Quick start", "url": "/docs/quickstart"},
         tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
         servers=[{"url": "/"}],
     )

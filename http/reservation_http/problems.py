@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import falcon
+import falcon.asgi
 import orjson
 import structlog
 
@@ -229,6 +230,15 @@ KINDS = {
             True,
         ),
         Kind(
+            "feed-full",
+            503,
+            "Too many are watching",
+            "Too many are watching.",
+            "Connect again after as many seconds as Retry-After says. Until then, read the seats now and then.",
+            {},
+            True,
+        ),
+        Kind(
             "state-unavailable",
             503,
             "Temporarily unavailable",
@@ -330,3 +340,20 @@ def handle_errors(app: falcon.App[falcon.Request, falcon.Response], visit: Calla
     app.add_error_handler(Exception, _on_exception)
     app.add_error_handler(falcon.HTTPError, partial(_on_http_error, visit))
     app.add_error_handler(ReservationError, _on_reservation_error)
+
+
+def handle_errors_async(app: "falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]") -> None:
+    """The same for an ASGI app, where nothing counts what no resource is asked about."""
+
+    async def on_reservation_error(req: Any, resp: Any, error: ReservationError, params: dict[str, Any]) -> None:
+        _on_reservation_error(req, resp, error, params)
+
+    async def on_http_error(req: Any, resp: Any, error: falcon.HTTPError, params: dict[str, Any]) -> None:
+        _on_http_error(lambda _: None, req, resp, error, params)
+
+    async def on_exception(req: Any, resp: Any, error: Exception, params: dict[str, Any]) -> None:
+        _on_exception(req, resp, error, params)
+
+    app.add_error_handler(Exception, on_exception)
+    app.add_error_handler(falcon.HTTPError, on_http_error)
+    app.add_error_handler(ReservationError, on_reservation_error)

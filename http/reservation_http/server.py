@@ -1,8 +1,6 @@
 """Serves the application on Waitress: hardened, and stopped without dropping a request."""
 
-import errno
 import math
-import resource
 import socket
 import sys
 import time
@@ -14,6 +12,7 @@ from waitress.server import create_server
 
 from reservation import lifeline, memory, metrics, signals, tracing
 from reservation.settings import Settings
+from reservation_http import sockets
 from reservation_http.app import Services, create_app, is_slow
 from reservation_http.connection import Connection
 from reservation_http.rounds import RoundDispatcher
@@ -29,8 +28,6 @@ _MAX_HEADER = 8_192
 _IDLE_S = 10
 #: How long a client may take to read an answer: so many times as long as a request may take to arrive.
 _READ_TIMES = 6
-#: Files that a process may have open beside its connections.
-OTHER_FILES = 200
 #: How long requests that are under way may take after SIGTERM, seconds.
 DRAIN_S = 10
 #: How long a connection that was just used is kept then, seconds: a request that crosses the closing of
@@ -41,21 +38,9 @@ _LINGER_S = 0.5
 _SWITCH_INTERVAL_S = 0.0001
 
 
-class ListenError(Exception):
-    """Raised when the service cannot listen where it shall. Its text names the setting."""
-
-
 def listen(settings: Settings) -> socket.socket:
     """A listening socket; processes that inherit it share its connections. Raises ListenError."""
-    host, port = settings.host, settings.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ListenError(f"PORT: {port} is in use; set another, as in PORT=3001") from None
-        name = "PORT" if error.errno == errno.EACCES else "HOST"
-        raise ListenError(f"{name}: cannot listen on {host}:{port}: {error.strerror}") from None
+    return sockets.listen(settings.host, settings.port, "PORT")
 
 
 def run(settings: Settings, listener: socket.socket) -> None:
@@ -69,7 +54,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     channels: dict[int, wasyncore.dispatcher] = {}
     services = Services.connect(settings)
     services.start()
-    most = _connections(settings.connection_limit)
+    most = sockets.room_for(settings.connection_limit, "CONNECTION_LIMIT")
     server = create_server(
         create_app(services),
         map=channels,
@@ -137,19 +122,6 @@ def _make_room(server: Any, most: int) -> None:
     spare = sorted((c for c in server.active_channels.values() if c.spare), key=lambda c: c.spare)
     for connection in spare[: max(1, most // 20)]:
         connection.handle_close()
-
-
-def _connections(wanted: int) -> int:
-    """So many connections as this process may have open, at most `wanted`; lets it have them if it can."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - OTHER_FILES)
-    if possible < wanted:
-        log.warning("fewer connections than CONNECTION_LIMIT: see ulimit -n", limit=wanted, possible=possible)
-    return max(possible, 10)
 
 
 def _drain(

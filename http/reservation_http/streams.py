@@ -10,6 +10,12 @@ from reservation.settings import Settings
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 
 
+def host_asked(req: falcon.Request) -> str | None:
+    """The host that a client asked, without a port; None if it does not say."""
+    asked = _HOST(req.get_header("Host") or "")
+    return asked[1] if asked else None
+
+
 class StreamAddress:
     """Tells a client where the live feed is.
 
@@ -34,5 +40,11 @@ class StreamAddress:
         """The feed's base address, without a slash at the end; empty if it is the API's own."""
         if self._beside is None:
             return self._url
-        asked = _HOST(req.get_header("Host") or "")
-        return f"{req.scheme}://{asked[1] if asked else self._host}:{self._beside}"
+        return f"{req.scheme}://{host_asked(req) or self._host}:{self._beside}"
+
+
+def origin(req: falcon.Request) -> str:
+    """The API's own address, as the client asked for it; where it does not say whom it asks, without a host to
+    mislead it: a page of ours has it in commands to copy."""
+    asked = _HOST(req.get_header("Host") or "")
+    return f"{req.scheme}://{asked[0] if asked else '127.0.0.1:3000'}"

@@ -2,14 +2,14 @@
 Guarantee: only the user whose hold is live gets the seat; seat and verdict change together; a
 reserved seat stays as it is. Run again it returns the stored verdict; without a ledger entry it
 does nothing; past the job's deadline it fails the job, and its pin goes.
-KEYS  1 to 9 as in _job
+KEYS  1 to 9 as in _job, then 10 event:{E}:buyer:<uuid> zset
 ARGV  1 to 7 as in _seat, then 8 how long an ended job is kept, ms
 Returns {code, now ms, createdAt ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
       HOLD_EXPIRED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms} ]]
 -- @include clock
 -- @include job
-local result_ttl_ms = ARGV[8]
+local buyer_key, result_ttl_ms = KEYS[10], ARGV[8]
 
 local job = load_job()
 if not job then return {CODE.JOB_UNKNOWN, now} end
@@ -35,5 +35,6 @@ redis.call('HDEL', seat_key, 'heldAt', 'expiresAt', 'reservingUntil', 'reserveJo
 redis.call('DEL', lock_key)
 redis.call('ZREM', holds_key, seat_id)
 redis.call('ZREM', holder_key, seat_id)
+redis.call('ZADD', buyer_key, now, seat_id)
 record(seat_id, 'reserved', actor)
 return end_job(job, 'completed', CODE.RESERVED, result_ttl_ms)

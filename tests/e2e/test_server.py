@@ -164,7 +164,7 @@ def test_who_does_not_read_makes_room_for_others(make_api: Callable[..., tuple[P
             return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=2).status_code == 200
         return False
 
-    with _many(port, 110, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 4):
+    with _many(port, 110, b"GET /docs/swagger-ui.js HTTP/1.1\r\nHost: x\r\n\r\n" * 4):
         wait_for(served)
         assert _serves(port)
 

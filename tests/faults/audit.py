@@ -59,6 +59,7 @@ class Snapshot:
     available: dict[str, float]
     holds: dict[str, float]
     holders: dict[str, dict[str, float]]
+    buyers: dict[str, dict[str, float]]
     jobs: list[str]
     changes: list[Change]
     touched: float | None
@@ -83,7 +84,8 @@ class Snapshot:
             pipe.zrange(keys.jobs(event_id), 0, -1)
             pipe.xrange(keys.changes(event_id))
             pipe.zscore(keys.ACTIVE, event_id)
-            for key in (keys.available(event_id), keys.holds(event_id), *(keys.holder(event_id, u) for u in users)):
+            of_users = [of(event_id, user) for of in (keys.holder, keys.buyer) for user in users]
+            for key in (keys.available(event_id), keys.holds(event_id), *of_users):
                 pipe.zrange(key, 0, -1, withscores=True)
             for seat in seats:
                 pipe.hgetall(keys.seat(seat))
@@ -95,11 +97,12 @@ class Snapshot:
             id=event_id,
             fields=fields,
             members=set(members),
-            seats=dict(zip(names, rest[len(users) :], strict=True)),
+            seats=dict(zip(names, rest[2 * len(users) :], strict=True)),
             locks=dict(zip(names, locks, strict=True)),
             available=dict(available),
             holds=dict(holds),
             holders={user: dict(held) for user, held in zip(users, rest, strict=False)},
+            buyers={user: dict(bought) for user, bought in zip(users, rest[len(users) :], strict=False)},
             jobs=jobs,
             changes=[
                 Change(
@@ -303,6 +306,11 @@ def _sets(snapshot: Snapshot) -> Iterator[str]:
         should = {name: float(snapshot.ends(name)) for name in live if snapshot.seats[name]["UUID"] == user}
         if is_ != should:
             yield f"{snapshot.id}: the holds of {user} are {is_}, not {should}"
+        is_ = snapshot.buyers[user]
+        sold = {name: snapshot.seats[name] for name in by_status["Reserved"]}
+        should = {name: float(seat.get("reservedAt", 0)) for name, seat in sold.items() if seat["UUID"] == user}
+        if is_ != should:
+            yield f"{snapshot.id}: the reservations of {user} are {is_}, not {should}"
     idle = not snapshot.holds and not snapshot.jobs
     if idle and snapshot.touched and snapshot.now - snapshot.touched > _IDLE_GRACE_MS + IDLE_LATE_MS:
         yield f"{snapshot.id}: is idle, and still among the active events"

@@ -255,6 +255,10 @@ def hold_too_many(scene: Scene) -> None:
     scene.redis.zadd(keys.holder(scene.event, scene.user), {str(scene.free[0]): now_ms() + 60_000})
 
 
+def lose_a_reservation(scene: Scene) -> None:
+    scene.redis.zrem(keys.buyer(scene.event, scene.job("reserved").user), str(scene.sold))
+
+
 def lose_a_lock(scene: Scene) -> None:
     scene.redis.delete(keys.lock(scene.hold()[0]))
 
@@ -306,6 +310,7 @@ def stay_active(scene: Scene) -> None:
         (misdate_a_hold, 3, "holds is"),
         (lose_a_holder, 3, "the holds of"),
         (hold_too_many, 3, "the holds of"),
+        (lose_a_reservation, 3, "the reservations of"),
         (lose_a_lock, 3, "locks is"),
         (lose_a_seat, 3, "free + held + reserved is"),
         (lose_a_member, 3, "seats is"),

@@ -32,6 +32,7 @@ _NEEDED = {
     "GET /events": {200, 422},
     "GET /events/{event_id}": {200, 404},
     "GET /events/{event_id}/seats": {200, 404},
+    "GET /events/{event_id}/holds": {200, 404},
     "GET /seats/list/{event_id}": {200, 404, 422},
     "GET /seats/get/{seat_id}": {200, 404},
     "POST /seats/hold": {202, 404, 422},

@@ -22,7 +22,7 @@ from reservation.errors import (
 from reservation.events import EventLoad, FreeList, Seating
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
-from reservation.models import Job, JobData, JobResult, JobStatus, Seat, SeatMap, SeatStatus
+from reservation.models import Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
 from reservation.seats import Accepted, Policy, Verdict
 
 IN_FAVOUR = {Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY}
@@ -150,6 +150,18 @@ class Model:
             return Seat(id=str(seat_id), event_id=self.event_id, status="Available")
         pinned_until = seat.pinned_until if seat.pinned_until > self.now else None
         return self._on_hold(seat_id, seat.user, seat.expires_at).model_copy(update={"reserving_until": pinned_until})
+
+    def of_user(self, event_id: str, user: str) -> OwnSeats:
+        sold = [s for s, seat in self.seats.items() if seat.status == "Reserved" and seat.user == user]
+        ends = self.holds(user)
+        return OwnSeats(
+            event=event_id,
+            server_time=self.now,
+            limit=self.policy.max_held,
+            hold_duration=self.policy.hold_ms,
+            holds=[self.get(s) for s in sorted(ends, key=lambda s: (ends[s], str(s)))],
+            reservations=[self.get(s) for s in sorted(sold, key=lambda s: (self.seats[s].reserved_at, str(s)))],
+        )
 
     def accept_hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str) -> Accepted:
         if job_id in self.jobs:
@@ -348,7 +360,10 @@ class Model:
             "holds": {str(s): seat.ends for s, seat in self.seats.items() if seat.status == "On hold"},
             "jobs": {str(j): ticket for ticket, j in enumerate(self.jobs, 1) if self.jobs[j].code is None},
         }
-        kept |= {user: {str(s): ends for s, ends in self.holds(user).items()} for user in users}
+        for user in users:
+            sold = {s: seat for s, seat in self.seats.items() if seat.status == "Reserved" and seat.user == user}
+            holds = {str(s): ends for s, ends in self.holds(user).items()}
+            kept[user] = holds, {str(s): seat.reserved_at for s, seat in sold.items()}
         for seat_id, seat in self.seats.items():
             kept[str(seat_id)] = {"id": str(seat_id), "eventId": self.event_id, **seat.stored()}
         # Its hash, and whether that expires.

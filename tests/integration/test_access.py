@@ -85,6 +85,19 @@ def test_who_is_shown(secured: testing.TestClient, event: Event, buyer: Buyer, o
     assert seen(**bearer(other, "seats:read")) == {buyer.user}
 
 
+def test_what_is_ones_own_takes_a_token(secured: testing.TestClient, event: Event, buyer: Buyer, other: str) -> None:
+    """Which says whose it is: neither a header does, nor is anything of others shown with `seats:read`."""
+    path = f"/events/{event.id}/holds"
+    buyer.hold(SeatId(event.id, 1))
+    problem(secured.simulate_get(path), 401, "token-missing")
+    problem(secured.simulate_get(path, headers={"X-User-UUID": buyer.user}), 401, "token-missing")
+    problem(secured.simulate_get(path, headers=bearer(buyer.user, exp=1)), 401, "token-invalid")
+    rival = {**bearer(other, "seats:read"), "X-User-UUID": buyer.user}
+    assert secured.simulate_get(path, headers=rival).json["holds"] == []
+    (held,) = secured.simulate_get(path, headers=bearer(buyer.user)).json["holds"]
+    assert (held["id"], held["UUID"]) == (f"{event.id}-1", buyer.user)
+
+
 def test_no_token_no_body(secured: testing.TestClient) -> None:
     """Who is unknown is not told what is wrong with the body."""
     problem(post(secured, "/seats/hold", {"nonsense": 1}), 401, "token-missing")

@@ -150,10 +150,12 @@ def test_who_reads_a_job_that_nobody_carries_out_is_told_so(
         ("/seats/list/k3v9x2m7qa", True),
         ("/openapi.json", True),
         ("/docs", True),
+        ("/docs/swagger-ui.js", True),
         ("//events/create", True),
         ("///seats/list/k3v9x2m7qa", True),
         ("/events", True),
         ("/events/k3v9x2m7qa/seats", True),
+        ("/events/k3v9x2m7qa/holds", True),
         ("//events/k3v9x2m7qa/seats", True),
         ("/problems/seat-held", True),
         ("/events/k3v9x2m7qa", False),
@@ -486,6 +488,43 @@ def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buye
     assert (changed.status_code, changed.json["seats"][0], changed.json["sequence"]) == (200, "H", 4)
     for unknown in ("k3v9x2m7qb", "K3V9X2M7QA", "x"):
         problem(client.simulate_get(f"/events/{unknown}/seats"), 404, "not-found")
+
+
+def test_a_user_finds_holds_and_reservations_again(
+    client: testing.TestClient, store: Store, event: Event, buyer: Buyer, other: str
+) -> None:
+    """After a reload: with all that is needed to go on. Nobody else does."""
+    path, mine = f"/events/{event.id}/holds", {"X-User-UUID": buyer.user.upper()}
+    for number in (1, 2):
+        buyer.hold(SeatId(event.id, number))
+    buyer.reserve(SeatId(event.id, 1))
+    read = client.simulate_get(path, headers=mine)
+    assert read.headers["cache-control"] == "private, no-cache"
+    assert read.headers["vary"] == "X-User-UUID, Authorization"
+    held, sold = (client.simulate_get(f"/seats/get/{event.id}-{n}", headers=mine).json for n in (2, 1))
+    assert (held["UUID"], sold["UUID"]) == (buyer.user, buyer.user)
+    assert read.json == {
+        "event": event.id,
+        "serverTime": read.json["serverTime"],
+        "limit": 6,
+        "holdDuration": 60_000,
+        "holds": [{**held, "serverTime": read.json["serverTime"]}],
+        "reservations": [sold],
+    }
+    nobody = client.simulate_get(path, headers={"X-User-UUID": other})
+    assert (nobody.json["holds"], nobody.json["reservations"]) == ([], [])
+    assert buyer.user not in nobody.text
+    for unknown in ("k3v9x2m7qb", "K3V9X2M7QA", "x"):
+        problem(client.simulate_get(f"/events/{unknown}/holds", headers=mine), 404, "not-found")
+
+
+def test_who_asks_for_what_is_theirs_says_who_they_are(client: testing.TestClient, event: Event) -> None:
+    """By the header, which the problem names."""
+    missing = problem(client.simulate_get(f"/events/{event.id}/holds"), 422, "invalid-request")
+    assert missing["errors"] == [{"field": "X-User-UUID", "message": "Field required"}]
+    for nobody in ("", "me"):
+        refused = client.simulate_get(f"/events/{event.id}/holds", headers={"X-User-UUID": nobody})
+        assert [e["field"] for e in problem(refused, 422, "invalid-request")["errors"]] == ["X-User-UUID"]
 
 
 def test_a_strangers_reads_show_no_user(client: testing.TestClient, store: Store, event: Event, buyer: Buyer) -> None:

@@ -71,7 +71,8 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   for _, field in ipairs(hash and times or {}) do
     if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ARGV[1]) end
   end
-  for _, member in ipairs(string.find(key, ':hold') and redis.call('ZRANGE', key, 0, -1) or {}) do
+  local of_times = string.find(key, ':hold') or string.find(key, ':buyer:')
+  for _, member in ipairs(of_times and redis.call('ZRANGE', key, 0, -1) or {}) do
     redis.call('ZINCRBY', key, -ARGV[1], member)
   end
   if ttl >= 0 then redis.call('PEXPIRE', key, ttl - ARGV[1]) end
@@ -217,6 +218,8 @@ class Machine(RuleBasedStateMachine):
         )
         self._check(free, self.model.list_free(after, limit, etag))
         self._both("seat_map", self.event, etag)
+        for user in USERS:
+            self._both("of_user", self.event, user)
         self.etag = free.etag
         for seat_id in self.model.seats:
             self._both("get", seat_id)
@@ -372,6 +375,7 @@ class Machine(RuleBasedStateMachine):
                 pipe.zrange(name, 0, -1, withscores=True)
             for user in USERS:
                 pipe.zrange(keys.holder(event, user), 0, -1, withscores=True)
+                pipe.zrange(keys.buyer(event, user), 0, -1, withscores=True)
             for seat in seats:
                 pipe.hgetall(keys.seat(seat))
             for job in jobs:
@@ -382,7 +386,8 @@ class Machine(RuleBasedStateMachine):
         kept["changes"] = [{**fields, "actor": self.actors[fields["actor"]]} for _, fields in next(read)]
         kept |= {name: dict(next(read)) for name in ("available", "holds", "jobs")}
         # A hold that is over may be left there: it counts for nothing.
-        kept |= {user: {seat: ends for seat, ends in next(read) if ends > now} for user in USERS}
+        for user in USERS:
+            kept[user] = {seat: ends for seat, ends in next(read) if ends > now}, dict(next(read))
         kept |= {str(seat): next(read) for seat in seats}
         kept |= {str(job): (next(read), next(read) != NO_TTL) for job in jobs}
         return kept

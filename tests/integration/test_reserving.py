@@ -1,12 +1,14 @@
 """Reserving: the pin that keeps a seat while its job is under way, and what is sold for good."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import (
+    NotFound,
     QueueFull,
     ReservePending,
     SeatHeld,
@@ -14,6 +16,8 @@ from reservation.errors import (
 )
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
+from reservation.scripts import Scripts
+from reservation.seats import Seats
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, expiry_ms, wait_for
@@ -195,3 +199,90 @@ def test_reserving_a_sold_seat_again_and_again_is_bounded(
         small.seats.accept_reserve(seat, user, JobId.new(event.id))
     with pytest.raises(QueueFull):
         small.seats.accept_reserve(seat, user, JobId.new(event.id))
+
+
+def test_a_user_finds_again_what_is_theirs(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
+    """Holds as each of them is read, the first to end first; reservations as they were made; and nobody else's."""
+    assert store.seats.of_user(event.id, buyer.user).model_dump(include={"holds", "reservations"}) == {
+        "holds": [],
+        "reservations": [],
+    }
+    for number in (9, 10, 3, 4, 5):
+        buyer.hold(SeatId(event.id, number))
+    rival.hold(SeatId(event.id, 1))
+    for number in (10, 9):
+        buyer.reserve(SeatId(event.id, number))
+    store.seats.release(SeatId(event.id, 4), buyer.user)
+    store.seats.accept_reserve(SeatId(event.id, 3), buyer.user, JobId.new(event.id))
+    own = store.seats.of_user(event.id, buyer.user)
+    assert (own.event, own.limit, own.hold_duration) == (event.id, 6, 60_000)
+    read = [store.seats.get(SeatId(event.id, number)) for number in (5, 3)]
+    assert own.holds == [seat.model_copy(update={"server_time": own.server_time}) for seat in read]
+    assert own.holds[1].reserving_until
+    times = cast(Any, store.client.zrange(keys.buyer(event.id, buyer.user), 0, -1, withscores=True))
+    assert own.reservations == [store.seats.get(SeatId.parse(text)) for text, _ in times]
+    assert dict(times) == {
+        text: float(store.client.hget(keys.seat(SeatId.parse(text)), "reservedAt") or 0)
+        for text in (f"{event.id}-9", f"{event.id}-10")
+    }
+
+
+def test_a_hold_that_has_run_out_is_nobodys(brief: Store, event: Event, buyer: Buyer) -> None:
+    """Before it is freed, while it is still in its user's set beside a later one."""
+    buyer.hold(SeatId(event.id, 2))
+    Buyer(brief, buyer.user).hold(SeatId(event.id, 1))
+    lapse(brief, SeatId(event.id, 1))
+    assert brief.client.zcard(keys.holder(event.id, buyer.user)) == 2
+    assert [seat.id for seat in brief.seats.of_user(event.id, buyer.user).holds] == [f"{event.id}-2"]
+
+
+def test_a_seat_says_itself_whose_it_is(store: Store, event: Event, buyer: Buyer, rival: Buyer) -> None:
+    """An entry among a user's holds that is not true shows no hold: of another's seat, of a free or a reserved one."""
+    rival.hold(SeatId(event.id, 1))
+    buyer.hold(SeatId(event.id, 3))
+    buyer.reserve(SeatId(event.id, 3))
+    far = 9_999_999_999_999
+    store.client.zadd(keys.holder(event.id, buyer.user), {f"{event.id}-{n}": far for n in (1, 2, 3)})
+    assert store.seats.of_user(event.id, buyer.user).holds == []
+
+
+class _Meanwhile(Scripts):
+    """Lets something happen after the first look at a user's seats."""
+
+    def __init__(self, scripts: Scripts, happens: Callable[[], object]) -> None:
+        super().__init__(scripts.servers, scripts._guard)
+        self._happens: Callable[[], object] | None = happens
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[str | int] = (), *, alone: bool = False) -> Any:
+        reply = super().run(name, keys, args)
+        happens, self._happens = self._happens, None
+        if happens:
+            happens()
+        return reply
+
+
+@pytest.mark.parametrize(
+    ("what", "holds", "reserved"), [("hold", [1, 2], []), ("release", [], []), ("reserve", [], [1])]
+)
+def test_what_changes_meanwhile_is_shown_as_it_is_then(
+    store: Store, event: Event, buyer: Buyer, what: str, holds: list[int], reserved: list[int]
+) -> None:
+    """All at one moment: which seats a user holds, and when those holds end, takes two looks."""
+    first, second = SeatId(event.id, 1), SeatId(event.id, 2)
+    buyer.hold(first)
+    happens: dict[str, Callable[[], object]] = {
+        "hold": lambda: buyer.hold(second),
+        "release": lambda: store.seats.release(first, buyer.user),
+        "reserve": lambda: buyer.reserve(first),
+    }
+    seats = Seats(_Meanwhile(store.scripts, happens[what]), store.seats._policy, store.seats._clock)
+    own = seats.of_user(event.id, buyer.user)
+    assert [seat.id for seat in own.holds] == [f"{event.id}-{number}" for number in holds]
+    assert all(seat.expires_at for seat in own.holds)
+    assert [seat.id for seat in own.reservations] == [f"{event.id}-{number}" for number in reserved]
+
+
+def test_a_user_has_nothing_of_an_event_that_is_not_there(store: Store, user: str) -> None:
+    """Which is said."""
+    with pytest.raises(NotFound):
+        store.seats.of_user("k3v9x2m7qa", user)

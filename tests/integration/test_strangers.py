@@ -115,7 +115,8 @@ def test_nowhere_is_a_holder_seen(
             problem(mismatch, 403, "user-mismatch")
 
         for number in (1, 2, 3):
-            for path in (f"/seats/get/{event.id}-{number}", f"/seats/list/{event.id}", f"/events/{event.id}"):
+            shown = f"/seats/get/{event.id}-{number}", f"/events/{event.id}/holds"
+            for path in (*shown, f"/seats/list/{event.id}", f"/events/{event.id}"):
                 others: list[dict[str, str]] = [{}, as_(rival), {"X-User-UUID": "00000000-0000-0000-0000-000000000000"}]
                 seen += [told(client.simulate_get(path, headers=headers)) for headers in others]
         seen += [told(client.simulate_get(path)) for path in ("/health/ready", "/openapi.json", "/problems")]

@@ -1,8 +1,8 @@
 /**
  * The live feed of an event: Server-Sent Events, and the same by long poll where those do not get through.
  *
- * Nothing is missed. A browser that reconnects says which change it saw last (`Last-Event-ID`), and goes on from there or
- * is told to forget what it knows; a new connection begins with a snapshot.
+ * Nothing is missed. Who reconnects says which change it saw last (a browser by itself: `Last-Event-ID`), and goes on from
+ * there, or is told to forget what it knows and begins with a snapshot, as who comes for the first time does.
  */
 
 import { pause } from "./dom.js";
@@ -66,7 +66,8 @@ export class Feed {
     const { watcher } = this;
     const stopped = this.#stopped.signal;
     return new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
-      const source = new EventSource(`${this.path}/stream`);
+      const known = this.#sequence < 0 ? "" : `?since=${this.#sequence}`;
+      const source = new EventSource(`${this.path}/stream${known}`);
       /** @type {number | undefined} */
       let watchdog;
 

@@ -1,7 +1,10 @@
-"""The OpenAPI document, a page to read it and try it out, and pages about problems."""
+"""The OpenAPI document, a page to read it and try it out, the quick start, and pages about problems."""
 
 from collections.abc import Sequence
 from functools import cached_property
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import falcon
 import orjson
@@ -11,7 +14,12 @@ from reservation.errors import NotFound
 from reservation_http.access import Access
 from reservation_http.dialects import to_yaml
 from reservation_http.openapi import document
-from reservation_http.pages import Page, problem_list, problem_pages
+from reservation_http.pages import problem_list, problem_pages, reference
+from reservation_http.resources.pages import File, show
+from reservation_http.streams import StreamAddress, origin
+
+if TYPE_CHECKING:
+    from reservation_http.quickstart import Guide
 
 
 class ApiDocument:
@@ -51,23 +59,89 @@ class ApiDocument:
 
 
 class ReferencePage:
-    """`/docs`: Swagger UI with everything in the page, so that it loads nothing from elsewhere."""
+    """`/docs`: Swagger UI, whose script and style are served beside it, so that it loads nothing from elsewhere.
 
-    def __init__(self, access: Access) -> None:
+    Arguments:
+        access: counts who looks at it.
+        stream: where the live feed is, which can be tried out too.
+    """
+
+    def __init__(self, access: Access, stream: StreamAddress) -> None:
         self._access = access
+        self._stream = stream
 
     @cached_property
-    def _page(self) -> Page:
+    def _files(self) -> dict[str, File]:
         from offapi import OpenAPITemplate  # 1.5 MB of JavaScript: not before somebody asks
 
-        html = OpenAPITemplate.SWAGGER.value.format(spec_url="/openapi.json")
-        html = html.replace("<title>SwaggerUI</title>", "<title>Seat reservation API</title>")
-        return Page.of(html, styled_by_script=True)
+        inline = _Inline()
+        inline.feed(OpenAPITemplate.SWAGGER.value.format(spec_url=""))
+        script, style = inline.found["script"][0], inline.found["style"][0]
+        return {"js": File.of(script.encode(), "js"), "css": File.of(style.encode(), "css")}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page."""
         self._access.visit(req)
-        self._page.write(resp)
+        show(resp, reference(), self._stream.seen_by(req))
+
+    def on_get_file(self, req: falcon.Request, resp: falcon.Response, suffix: str) -> None:
+        """`/docs/swagger-ui.js` and `.css`, as offapi has them in a page of its own."""
+        self._access.visit(req)
+        file = self._files.get(suffix)
+        if file is None:
+            raise NotFound("Nothing is served under this path.")
+        file.answer(req, resp)
+
+
+class _Inline(HTMLParser):
+    """Collects the text of a page's scripts and styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {"script": [], "style": []}
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem in self.found:
+            # A long one may come in pieces.
+            self.found[self.cdata_elem][-1] += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.found:
+            self.found[tag].append("")
+
+
+class QuickStart:
+    """`/docs/quickstart`, and its scripts: at the address at which they are asked for.
+
+    Arguments:
+        access: counts who looks at it, and knows whether tokens say who asks.
+        stream: where the live feed is.
+    """
+
+    def __init__(self, access: Access, stream: StreamAddress) -> None:
+        self._access = access
+        self._stream = stream
+
+    @cached_property
+    def _guide(self) -> "Guide":
+        from reservation_http.quickstart import Guide  # with pygments: not before somebody asks
+
+        return Guide(tokens=self._access.tokens is not None)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page."""
+        self._access.visit(req)
+        show(resp, self._guide.page(origin(req), str(uuid4())), self._stream.seen_by(req))
+
+    def on_get_script(self, req: falcon.Request, resp: falcon.Response, suffix: str) -> None:
+        """All of a language's steps."""
+        self._access.visit(req)
+        script = self._guide.script(suffix, origin(req), str(uuid4()))
+        if script is None:
+            raise NotFound("Nothing is served under this path.")
+        resp.content_type = "text/plain; charset=utf-8"
+        resp.set_header("Cache-Control", "no-cache")
+        resp.text = script
 
 
 class ProblemPages:
@@ -77,17 +151,13 @@ class ProblemPages:
         self._access = access
 
     @cached_property
-    def _list(self) -> Page:
-        return problem_list()
-
-    @cached_property
-    def _pages(self) -> dict[str, Page]:
+    def _pages(self) -> dict[str, str]:
         return problem_pages()
 
     def on_get_list(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All kinds."""
         self._access.visit(req)
-        self._list.write(resp)
+        show(resp, problem_list())
 
     def on_get_kind(self, req: falcon.Request, resp: falcon.Response, slug: str) -> None:
         """One kind."""
@@ -95,4 +165,4 @@ class ProblemPages:
         page = self._pages.get(slug)
         if page is None:
             raise NotFound("There is no problem of this name.")
-        page.write(resp)
+        show(resp, page)

@@ -11,15 +11,8 @@ from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
 from reservation.models import Event, EventList, FreeSeats, NewEvent, SeatMap
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.errors import InvalidRequest
-from reservation_http.exchange import path_id, read_query, write
+from reservation_http.exchange import digits, path_id, read_query, write
 from reservation_http.openapi import operation
-
-
-def _digits(value: object) -> object:
-    # "+1", " 1", "1_0" and "1.0" are integers to Python or pydantic, but to nobody else.
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
-        raise ValueError("Input should be digits")
-    return value
 
 
 def _event(text: str) -> str:
@@ -35,7 +28,7 @@ class EventPage(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     limit: Annotated[
-        Annotated[int, Field(ge=1, le=100), BeforeValidator(_digits)], Field(description="Most events.")
+        Annotated[int, Field(ge=1, le=100), BeforeValidator(digits)], Field(description="Most events.")
     ] = 20
     cursor: Annotated[
         Annotated[str, AfterValidator(_event), Field(json_schema_extra={"pattern": EVENT_ID_PATTERN})] | None,
@@ -49,11 +42,11 @@ class Page(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     limit: Annotated[
-        Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)] | None,
+        Annotated[int, Field(ge=1, le=1000), BeforeValidator(digits)] | None,
         Field(description="Most seats. All of them if absent."),
     ] = None
     cursor: Annotated[
-        Annotated[int, Field(ge=1, le=MAX_SEATS), BeforeValidator(_digits)] | None,
+        Annotated[int, Field(ge=1, le=MAX_SEATS), BeforeValidator(digits)] | None,
         Field(description="`nextCursor` of the page before."),
     ] = None
 

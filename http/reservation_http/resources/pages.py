@@ -1,5 +1,6 @@
 """Pages for people, and the files that they are made of. They use the public API only."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -10,6 +11,7 @@ import falcon
 
 from reservation.errors import NotFound
 from reservation_http.access import Access
+from reservation_http.pages import asset
 from reservation_http.streams import StreamAddress
 
 #: By suffix. What has none of these is not served.
@@ -25,21 +27,52 @@ _POLICY = (
 _STREAM = "{{stream}}"
 
 
+def show(resp: falcon.Response, html: str, stream: str = "") -> None:
+    """Answers with a page.
+
+    Arguments:
+        resp: the answer.
+        html: the page, with nothing inline that runs or paints.
+        stream: the live feed's base address, if the page may ask it.
+    """
+    resp.content_type = falcon.MEDIA_HTML
+    resp.set_header("Content-Security-Policy", f"{_POLICY} {stream}".rstrip())
+    resp.set_header("Referrer-Policy", "no-referrer")
+    resp.set_header("Cache-Control", "no-cache")
+    resp.text = html
+
+
 @dataclass(frozen=True)
-class _File:
+class File:
     """A file as it is served."""
 
     content: bytes
     content_type: str
     etag: str
 
+    @classmethod
+    def of(cls, content: bytes, suffix: str) -> "File":
+        """A file of one of the types that are served."""
+        return cls(content, _TYPES[suffix], blake2b(content, digest_size=12).hexdigest())
 
-def _assets() -> Iterator[tuple[str, _File]]:
+    def answer(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The file. A browser asks each time whether it is still the same: the pages and their files go together."""
+        resp.etag = self.etag
+        resp.set_header("Cache-Control", "no-cache")
+        known = [str(tag) for tag in req.if_none_match or []]
+        if self.etag in known or "*" in known:
+            resp.status = 304
+            return
+        resp.content_type = self.content_type
+        # Not copied for each who reads it, or does not: a browser may take its time with a megabyte.
+        resp.set_stream(io.BytesIO(self.content), len(self.content))
+
+
+def _assets() -> Iterator[tuple[str, File]]:
     for file in files("reservation_http.assets").iterdir():
-        content_type = _TYPES.get(file.name.rpartition(".")[2])
-        if content_type:
-            content = file.read_bytes()
-            yield file.name, _File(content, content_type, blake2b(content, digest_size=12).hexdigest())
+        suffix = file.name.rpartition(".")[2]
+        if suffix in _TYPES:
+            yield file.name, File.of(file.read_bytes(), suffix)
 
 
 class Assets:
@@ -50,19 +83,12 @@ class Assets:
         self._files = dict(_assets())
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """The file. A browser asks each time whether it is still the same: the pages and their files go together."""
+        """The file."""
         self._access.visit(req)
         file = self._files.get(name)
         if file is None:
             raise NotFound("Nothing is served under this path.")
-        resp.etag = file.etag
-        resp.set_header("Cache-Control", "no-cache")
-        known = [str(tag) for tag in req.if_none_match or []]
-        if file.etag in known or "*" in known:
-            resp.status = 304
-            return
-        resp.content_type = file.content_type
-        resp.data = file.content
+        file.answer(req, resp)
 
 
 class WebPage:
@@ -75,7 +101,7 @@ class WebPage:
     """
 
     def __init__(self, name: str, access: Access, stream: StreamAddress) -> None:
-        self._html = files("reservation_http.assets").joinpath(name).read_text(encoding="utf-8")
+        self._html = asset(name)
         self._access = access
         self._stream = stream
 
@@ -83,8 +109,4 @@ class WebPage:
         """The page."""
         self._access.visit(req)
         stream = self._stream.seen_by(req)
-        resp.content_type = falcon.MEDIA_HTML
-        resp.set_header("Content-Security-Policy", f"{_POLICY} {stream}".rstrip())
-        resp.set_header("Referrer-Policy", "no-referrer")
-        resp.set_header("Cache-Control", "no-cache")
-        resp.text = self._html.replace(_STREAM, escape(stream, quote=True))
+        show(resp, self._html.replace(_STREAM, escape(stream, quote=True)), stream)

@@ -1,11 +1,11 @@
-"""Seats: reading, holding, refreshing, releasing, reserving."""
+"""Seats: reading, one's own, holding, refreshing, releasing, reserving."""
 
 import falcon
 
 from actors.queue import Queue
-from reservation.ids import JobId, SeatId
+from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import QueueResponse, Seat, SeatAction
+from reservation.models import OwnSeats, QueueResponse, Seat, SeatAction
 from reservation.seats import Accepted, Seats
 from reservation_http.access import Access
 from reservation_http.exchange import path_id, private, write
@@ -34,6 +34,30 @@ class SeatById:
         seat = self._seats.get(path_id(SeatId.parse, seat_id))
         private(resp)
         write(resp, seat.shown_to(caller.viewer))
+
+
+class OwnSeatList:
+    """`/events/{event_id}/holds`."""
+
+    def __init__(self, seats: Seats, access: Access) -> None:
+        self._seats = seats
+        self._access = access
+
+    @operation(
+        "listOwnSeats",
+        "Read what you hold and have reserved",
+        tag="seats",
+        owner=True,
+        answers={200: OwnSeats},
+        problems=("not-found", "invalid-request", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
+        """All your seats of an event, as they are at one moment, with what you need to count down: a page that is
+        loaded again has lost nothing."""
+        user = self._access.owner(req)
+        own = self._seats.of_user(path_id(parse_event_id, event_id), user)
+        private(resp)
+        write(resp, own)
 
 
 class Acceptance:

@@ -1,0 +1,82 @@
+"""Changes of seats, in order: what the live feed is made of. They never say who made them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from reservation import keys
+from reservation.codes import Code
+from reservation.errors import refusal
+from reservation.models import Change, SeatStatus
+from reservation.scripts import Scripts
+
+#: From what to what a seat changes, by why. An entry of the stream has the cause alone: ten thousand of them are kept
+#: for a day.
+TRANSITIONS: Mapping[str, tuple[SeatStatus, SeatStatus]] = {
+    "held": ("Available", "On hold"),
+    "refreshed": ("On hold", "On hold"),
+    "reserved": ("On hold", "Reserved"),
+    "released": ("On hold", "Available"),
+    "expired": ("On hold", "Available"),
+}
+
+#: Where a stream begins.
+BEGINNING = "0-0"
+
+
+class Recent(NamedTuple):
+    """What has happened.
+
+    Attributes:
+        sequence: of the last change there was.
+        position: the id of its entry in the stream.
+        changes: those that were asked for, oldest first; None if not all of them can be given.
+    """
+
+    sequence: int
+    position: str
+    changes: list[Change] | None
+
+
+class ChangeLog:
+    """Reads the change streams of events.
+
+    Arguments:
+        scripts: on the state database.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    def since(self, event_id: str, sequence: int, most: int) -> Recent:
+        """What has happened since a change. Raises NotFound, StateUnavailable.
+
+        Arguments:
+            sequence: of that change; -1 for the newest changes, however many there were before.
+            most: if more have been missed, none is given.
+        """
+        names = [keys.event(event_id), keys.changes(event_id)]
+        code, *reply = self._scripts.run("changes_since", names, [sequence, most])
+        if code == Code.EVENT_UNKNOWN:
+            raise refusal(Code.EVENT_UNKNOWN)
+        now, position, *found = reply
+        if code == Code.CHANGES_GONE:
+            return Recent(now, position, None)
+        changes = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
+        return Recent(now, position, [read(event_id, *change) for change in changes])
+
+
+def read(event_id: str, entry: str, sequence: str, number: str, cause: str) -> Change:
+    """The change that an entry of the stream tells.
+
+    Arguments:
+        entry: its id, which begins with its time, ms.
+    """
+    before, after = TRANSITIONS[cause]
+    return Change(
+        sequence=int(sequence),
+        seat=f"{event_id}-{number}",
+        before=before,
+        to=after,
+        cause=cause,  # type: ignore[arg-type]  # TRANSITIONS has them all
+        time=int(entry.partition("-")[0]),
+    )
