@@ -4,8 +4,8 @@
  */
 
 import { Problem } from "./api.js";
-import { explain, explainQueue, explainWait } from "./words.js";
-import { retract, say } from "./toasts.js";
+import { duration, explain, explainQueue, explainWait } from "./words.js";
+import { retract, say, speak } from "./toasts.js";
 
 /** After so long the place in the queue is shown, ms: most jobs take less. */
 const LONG_MS = 1_000;
@@ -41,6 +41,7 @@ export class Actions {
       const { seat: held } = await this.#job(seat, "/seats/hold", "hold");
       this.store.held(seat, held);
       retract(about(seat));
+      this.#speakOfTime(seat);
     });
   }
 
@@ -58,6 +59,7 @@ export class Actions {
     return this.#attempt(seat, "refresh", async () => {
       this.store.held(seat, await this.#act(seat, "/seats/refresh"));
       retract(about(seat));
+      this.#speakOfTime(seat);
     });
   }
 
@@ -67,7 +69,13 @@ export class Actions {
       await this.#act(seat, "/seats/release");
       this.store.lost(seat);
       retract(about(seat));
+      speak(`You have released seat ${seat}`);
     });
+  }
+
+  #speakOfTime(/** @type {number} */ seat) {
+    const hold = this.store.holds.get(seat);
+    if (hold) speak(`Seat ${seat} is on hold for you for ${duration(Math.round(this.store.left(hold) / 1000))}`);
   }
 
   #act(/** @type {number} */ seat, /** @type {string} */ path) {

@@ -19,6 +19,7 @@ export class EventList {
     this.api = api;
     this.on = on;
     byId("events-more").addEventListener("click", () => this.#read());
+    byId("create-jump").addEventListener("click", () => byId("create-name").focus());
     byId("create").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       this.#create();

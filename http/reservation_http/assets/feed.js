@@ -16,7 +16,7 @@ const POLL_FOR_MS = 60_000;
 /** How long the service may keep a long poll, seconds. */
 const WAIT_S = 20;
 /** Pauses between two attempts, ms: the first and the longest. */
-const AGAIN_MS = 500;
+const AGAIN_MS = 250;
 const AGAIN_MAX_MS = 10_000;
 
 /**
@@ -61,7 +61,7 @@ export class Feed {
     this.#stopped.abort();
   }
 
-  /** One EventSource, until it has to be given up. The browser reconnects by itself where only the connection broke. */
+  /** One EventSource, until it has to be given up. */
   #stream() {
     const { watcher } = this;
     const stopped = this.#stopped.signal;
@@ -70,6 +70,7 @@ export class Feed {
       const source = new EventSource(`${this.path}/stream${known}`);
       /** @type {number | undefined} */
       let watchdog;
+      let heard = false;
 
       const giveUp = async () => {
         clearTimeout(watchdog);
@@ -77,7 +78,7 @@ export class Feed {
         stopped.removeEventListener("abort", giveUp);
         if (!stopped.aborted) {
           watcher.onState("reconnecting");
-          await pause(Math.min(AGAIN_MS * 2 ** this.#failures, AGAIN_MAX_MS));
+          if (this.#failures < FAILURES) await pause(Math.min(AGAIN_MS * 2 ** this.#failures, AGAIN_MAX_MS));
         }
         resolve();
       };
@@ -88,6 +89,7 @@ export class Feed {
       const listen = (/** @type {string} */ name, /** @type {(data: any) => void} */ take) =>
         source.addEventListener(name, (event) => {
           alive();
+          heard = true;
           this.#failures = 0;
           take(JSON.parse(event.data));
         });
@@ -101,8 +103,10 @@ export class Feed {
       source.addEventListener("error", () => {
         this.#failures += 1;
         this.#catchUp();
-        if (source.readyState === EventSource.CLOSED || this.#failures >= FAILURES) giveUp();
-        else watcher.onState("reconnecting");
+        // The browser connects again once by itself. If that comes to nothing, it would wait for long.
+        if (heard && source.readyState !== EventSource.CLOSED) watcher.onState("reconnecting");
+        else giveUp();
+        heard = false;
       });
       listen("snapshot", (snapshot) => this.#replace(snapshot, "live"));
       listen("change", (change) => this.#take(change));
@@ -117,10 +121,12 @@ export class Feed {
   /** Asks again and again for what has changed, for a while, or until that fails too. */
   async #poll() {
     const until = performance.now() + POLL_FOR_MS;
+    let waitS = 0; // the first tells whether it works
     while (!this.#stopped.signal.aborted && performance.now() < until) {
       try {
         if (this.#sequence < 0) this.#replace(await this.watcher.readSnapshot(), "reconnecting");
-        const answer = await this.#changes();
+        const answer = await this.#changes(waitS);
+        waitS = WAIT_S;
         this.watcher.onState("polling");
         if (answer.reset) this.#sequence = -1;
         else for (const change of answer.changes) this.#take(change);
@@ -144,9 +150,9 @@ export class Feed {
     }
   }
 
-  async #changes() {
-    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(SILENCE_MS + WAIT_S * 1000)]);
-    const response = await fetch(`${this.path}/changes?since=${this.#sequence}&wait=${WAIT_S}`, { signal });
+  async #changes(/** @type {number} */ waitS) {
+    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(SILENCE_MS + waitS * 1000)]);
+    const response = await fetch(`${this.path}/changes?since=${this.#sequence}&wait=${waitS}`, { signal });
     if (!response.ok) throw new Error(`${response.status}`);
     return response.json();
   }

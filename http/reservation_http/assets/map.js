@@ -201,6 +201,7 @@ export class SeatMap {
     this.#resize();
   }
 
+  /** @returns {void} */
   #resize() {
     const { view } = this;
     [view.width, view.height] = [this.#canvas.clientWidth, this.#canvas.clientHeight];
@@ -279,6 +280,7 @@ export class SeatMap {
   #paint(/** @type {number} */ now) {
     const { view, layer } = this;
     const ctx = this.#ctx;
+    if (view.ratio !== devicePixelRatio) return this.#resize(); // on another screen now
     if (!layer.serves(view, this.#moving)) layer.draw(view, this.#theme);
     ctx.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     layer.copy(ctx, view);

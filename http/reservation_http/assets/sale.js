@@ -15,7 +15,7 @@ import { say } from "./toasts.js";
 /** How often the countdowns go on, ms. */
 const TICK_MS = 200;
 /** After a change that contradicts what is known of the user's seats they are read again; not for each of several, ms. */
-const READ_MS = 300;
+const READ_MS = 100;
 
 const STREAM = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="stream"]')).content;
 
@@ -176,6 +176,7 @@ export class Sale {
     const look = store.look(seat);
     if (look === LOOK.mine) panel.show(seat);
     else if (look === LOOK.owned) tell(map, seat, `You have reserved seat ${seat}`);
+    else if (look === LOOK.reserved) tell(map, seat, `Seat ${seat} is reserved`, "It is sold: choose another one.");
     // One that is on hold is asked for all the same: its hold may have run out, and the service says why not.
     else actions.hold(seat);
   }
@@ -234,9 +235,9 @@ export class Sale {
 }
 
 /** Says something both at a seat and to a screen reader. */
-function tell(/** @type {SeatMap} */ map, /** @type {number} */ seat, /** @type {string} */ title) {
+function tell(/** @type {SeatMap} */ map, /** @type {number} */ seat, /** @type {string} */ title, detail = "") {
   map.note(seat, title);
-  say({ title }, { about: `seat-${seat}` });
+  say({ title, detail }, { tone: "warning", about: `seat-${seat}` });
 }
 
 const KEYS = /** @type {Record<string, "refresh" | "release" | "reserve">} */ ({

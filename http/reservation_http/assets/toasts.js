@@ -66,6 +66,11 @@ export function say({ title, detail = "", seconds = 0 }, { tone = "good", about 
   stay();
 }
 
+/** Tells who does not see it what has happened. */
+export function speak(/** @type {string} */ text) {
+  byId("spoken").textContent = text;
+}
+
 /** Takes back what was said about something. */
 export function retract(/** @type {string} */ about) {
   for (const toast of byId("toasts").querySelectorAll(`[data-about="${CSS.escape(about)}"]`)) toast.remove();
