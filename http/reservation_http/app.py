@@ -28,7 +28,7 @@ from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.operations import OperationsReadings
-from reservation_http.resources.pages import Assets
+from reservation_http.resources.pages import Assets, WebPage
 from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
@@ -119,6 +119,7 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     for path, resource in api:
         _add_route(app, path, resource)
     _add_route(app, "/assets/{name}", Assets(access))
+    _add_route(app, "/ops", WebPage("ops.html", access, services.stream))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)

@@ -1,4 +1,4 @@
-"""`/ops/figures`: how the whole service is doing, for whom it is meant."""
+"""`/ops/figures`: how the whole service is doing, for whom it is meant; and the page that shows it."""
 
 import threading
 from collections.abc import Callable
@@ -63,12 +63,13 @@ def test_an_idle_service_has_zeros(client: testing.TestClient) -> None:
 
 
 def test_with_tokens_it_needs_a_scope(secured: testing.TestClient, user: str) -> None:
-    """`ops:read`, and no other."""
+    """`ops:read`, and no other. The page has nothing in it, and is for anybody."""
     problem(secured.simulate_get(PATH), 401, "token-missing")
     problem(secured.simulate_get(PATH, headers={"Authorization": "Bearer x"}), 401, "token-invalid")
     refused = secured.simulate_get(PATH, headers=bearer(user, "events:write", "seats:read", "ops", "ops:reader"))
     assert problem(refused, 403, "scope-missing")["scope"] == "ops:read"
     assert secured.simulate_get(PATH, headers=bearer(user, "ops:read")).status_code == 200
+    assert secured.simulate_get("/ops").status_code == 200
 
 
 def test_who_asks_is_counted(make_client: Make, user: str) -> None:
@@ -141,3 +142,17 @@ def test_the_loop_never_waits_for_it() -> None:
     """It waits for Redis: that is for the pool. The page is not."""
     assert is_slow(PATH)
     assert not is_slow("/ops")
+
+
+def test_the_page_runs_files_of_this_origin_only(client: testing.TestClient) -> None:
+    """Each of which is served, and nothing is inline."""
+    page = client.simulate_get("/ops")
+    assert page.status_code == 200
+    assert "script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
+    named = {part.split('"')[0] for part in page.text.split('"/assets/')[1:]}
+    assert {"ops.css", "ops.js"} <= named
+    for name in named:
+        assert client.simulate_get(f"/assets/{name}").status_code == 200, name
+    assert "<style" not in page.text
+    assert 'style="' not in page.text
+    assert all('src="' in tag for tag in page.text.split("<script")[1:])
