@@ -140,11 +140,11 @@ export class Chart {
         const roof = stretch.map((s, n) => floor[n] + s[key]);
         const up = stretch.map((s, n) => [this.x(s.at), this.y(roof[n])]);
         const down = stretch.map((s, n) => [this.x(s.at), this.y(floor[n])]).reverse();
-        // What there is nothing of is left out; but that nothing happens is seen, too.
-        if (key === series[0].key || stretch.some((s) => s[key] > 0)) {
-          svg("path", {d: `${line(up)}L${line(down).slice(1)}Z`, ...filling({style, hatched})}, this.layers.marks);
-          svg("path", {d: line(up), class: `edge ${style}`}, this.layers.marks);
-        }
+        svg("path", {d: `${line(up)}L${line(down).slice(1)}Z`, ...filling({style, hatched})}, this.layers.marks);
+        // No line where there is nothing of it, but for the lowest: that nothing happens is seen, too.
+        const lowest = key === series[0].key;
+        const edge = up.map((point, n) => (n && (lowest || stretch[n - 1][key] || stretch[n][key]) ? line([up[n - 1], point]) : ""));
+        svg("path", {d: edge.join(""), class: `edge ${style}`}, this.layers.marks);
         floor = roof;
       }
     }

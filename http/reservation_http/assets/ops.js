@@ -8,6 +8,8 @@ const EVERY_MS = 2_000;
 /** How long an answer may take, and from when on figures are called old. */
 const PATIENCE_MS = 5_000;
 const OLD_MS = 7_000;
+/** Failed jobs that are shown before somebody asks for all. */
+const FAILED_FIRST = 8;
 const TOKEN = "ops-token";
 
 const $ = (id) => document.getElementById(id);
@@ -26,7 +28,8 @@ const TILES = [
     title: "Queue",
     key: "waiting",
     value: (s) => [count(s.waiting), s.waiting === 1 ? "message" : "messages"],
-    sub: (s) => (s.lag == null ? "Wait not known" : s.lag ? `Each waits ${duration(s.lag)}` : "No wait"),
+    // How long they wait, workers say, when they take one.
+    sub: (s) => (s.workers == null ? "Wait not known" : !s.workers ? "Nobody takes them" : s.lag ? `Each waits ${duration(s.lag)}` : "No wait"),
   },
   {
     title: "Jobs ended",
@@ -72,7 +75,7 @@ const CHARTS = [
     title: "From acceptance to result",
     unit: "log scale",
     series: [
-      {key: "p50", label: "Half, p50", style: "a"},
+      {key: "p50", label: "p50", style: "a"},
       {key: "p95", label: "p95", style: "a dashed"},
       {key: "p99", label: "p99", style: "a dotted"},
     ],
@@ -248,6 +251,12 @@ function show() {
 }
 
 let shownFailed = "";
+let allFailed = false;
+
+$("failed-all").addEventListener("click", () => {
+  allFailed = true;
+  showFailed();
+});
 
 function showFailed() {
   const {failed, time} = series.figures;
@@ -255,11 +264,14 @@ function showFailed() {
   $("failed-none").hidden = Boolean(failed?.length);
   write($("failed-none"), failed ? "No job has failed." : "Not known: the state's Redis does not answer.");
   const body = $("failed").tBodies[0];
-  const key = JSON.stringify(failed ?? []);
+  const listed = (failed ?? []).slice(0, allFailed ? Infinity : FAILED_FIRST);
+  const key = JSON.stringify(listed);
   if (key !== shownFailed) {
     shownFailed = key;
-    body.replaceChildren(...(failed ?? []).map(row));
+    body.replaceChildren(...listed.map(row));
   }
+  $("failed-all").hidden = listed.length === (failed ?? []).length;
+  write($("failed-all"), `Show all ${failed?.length}`);
   for (const element of body.querySelectorAll("time")) write(element, ago(time - Number(element.dataset.at)));
 }
 
