@@ -24,7 +24,7 @@ export function parts(seconds) {
   return [whole.format(seconds / 60), "min"];
 }
 
-export const duration = (seconds) => parts(seconds).join(" ").trim();
+export const duration = (seconds) => parts(seconds).join("\u00a0").trim();
 
 export const clock = (ms, {seconds = true} = {}) =>
   new Date(ms).toLocaleTimeString("en-GB", {hour: "2-digit", minute: "2-digit", ...(seconds && {second: "2-digit"})});
