@@ -67,6 +67,7 @@ _TAGS = {
     "jobs": "How a hold or a reservation ended.",
     "feed": "What happens to seats, as it happens. Nobody is told who did it.",
     "health": "For balancers, orchestrators and monitoring.",
+    "operations": "For those who run the service.",
 }
 _ABOUT = """\
 Sells numbered seats for events, and never sells one twice.
@@ -147,6 +148,11 @@ class Operation:
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether it is for nobody without one, where tokens say who asks."""
+        return self.owner or self.body is not None or self.scope is not None
+
     def kinds(self, tokens: bool) -> list[Kind]:
         """Every problem this operation may answer with.
 
@@ -158,7 +164,7 @@ class Operation:
             slugs.update(_TO_CALLERS)
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
-            slugs.update(_WITHOUT_TOKEN if self.body or self.owner else ())
+            slugs.update(_WITHOUT_TOKEN if self.needs_token else ())
             slugs.update(["user-mismatch"] if self.body is SeatAction else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
@@ -227,7 +233,7 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
     if tokens and not op.open:
         # Who reads may have a token, and is shown more then.
         bearer = {_BEARER: [op.scope] if op.scope else []}
-        described["security"] = [bearer] if op.body or op.owner else [bearer, {}]
+        described["security"] = [bearer] if op.needs_token else [bearer, {}]
     if op.security:
         described["security"] = [{op.security: []}, {}]
     if (op.user_header or op.owner) and not tokens:
@@ -380,7 +386,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         schema_generator=generator,
     )
     if tokens:
-        about = "A JSON Web Token. Its subject is the user; scopes are `events:write` and `seats:read`."
+        about = "A JSON Web Token. Its subject is the user; scopes are `events:write`, `seats:read` and `ops:read`."
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about}
         spec.components.security_scheme(_BEARER, scheme)
     about = "`METRICS_TOKEN` of the service, where it has one."

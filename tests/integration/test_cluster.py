@@ -14,6 +14,7 @@ import redis
 from falcon import testing
 from redis.crc import key_slot
 
+from actors.figures import Readings
 from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from actors.sweeper import Sweeper
@@ -322,7 +323,7 @@ def test_sums_without_a_nodes_events_are_not_shown(store: Store, queue: Queue, n
 
 
 def _shown(store: Store, queue: Queue) -> dict[str, float]:
-    return figures(exposition(registry(ServiceGauges(store, queue)), "")[0].decode())
+    return figures(exposition(registry(ServiceGauges(Readings(store, queue))), "")[0].decode())
 
 
 def test_a_list_without_a_nodes_events_is_not_shown(store: Store, nodes: RedisCluster) -> None:
