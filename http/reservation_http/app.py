@@ -26,7 +26,7 @@ from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
-from reservation_http.resources.pages import Assets
+from reservation_http.resources.pages import Assets, WebPage
 from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
@@ -115,6 +115,7 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     page, guide = ReferencePage(access, services.stream), QuickStart(access, services.stream)
     for path, resource in api:
         _add_route(app, path, resource)
+    _add_route(app, "/", WebPage("seats.html", access, services.stream))
     _add_route(app, "/assets/{name}", Assets(access))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
@@ -122,7 +123,6 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
     _add_route(app, "/docs/swagger-ui.{suffix}", page, "file")
     _add_route(app, "/docs/quickstart", guide)
     _add_route(app, "/docs/quickstart.{suffix}", guide, "script")
-    _add_route(app, "/", page, "root")
     _add_route(app, "/problems", problems, "list")
     _add_route(app, "/problems/{slug}", problems, "kind")
     return app

@@ -131,4 +131,3 @@ def test_the_page_to_read_them_asks_nobody_else_for_anything(settings: Settings)
     assert page.headers["content-type"].startswith("text/html")
     assert 'src="http' not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert client.simulate_get("/").headers["location"] == "/docs"

@@ -92,11 +92,6 @@ class ReferencePage:
             raise NotFound("Nothing is served under this path.")
         file.answer(req, resp)
 
-    def on_get_root(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """`/`: the way here."""
-        self._access.visit(req)
-        raise falcon.HTTPTemporaryRedirect("/docs")
-
 
 class _Inline(HTMLParser):
     """Collects the text of a page's scripts and styles."""

@@ -1,0 +1,146 @@
+/**
+ * What a user does to seats, as a client of the API should: a hold and a reservation are jobs, which are followed to their
+ * end; a refusal is explained; whatever the outcome, the store ends up with what the service has said last.
+ */
+
+import { Problem } from "./api.js";
+import { explain, explainQueue, explainWait } from "./words.js";
+import { retract, say } from "./toasts.js";
+
+/** After so long the place in the queue is shown, ms: most jobs take less. */
+const LONG_MS = 1_000;
+
+export class Actions {
+  /**
+   * @param {import("./api.js").Api} api
+   * @param {import("./store.js").Store} store
+   * @param {object} on
+   * @param {(seat: number, text: string) => void} on.note something to be said at the seat
+   * @param {(problem: Problem, acted: boolean) => void} on.unknown the service wants to know who asks; `acted`: the user
+   *   has done something, and not only looked
+   */
+  constructor(api, store, on) {
+    this.api = api;
+    this.store = store;
+    this.on = on;
+  }
+
+  /** Reads which seats are the user's. */
+  async read() {
+    try {
+      this.store.own(await this.api.get(`/events/${this.store.event.id}/holds`));
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      this.#refused(0, problem);
+    }
+  }
+
+  /** Puts a seat on hold. */
+  hold(/** @type {number} */ seat) {
+    return this.#attempt(seat, "hold", async () => {
+      const { seat: held } = await this.#job(seat, "/seats/hold", "hold");
+      this.store.held(seat, held);
+      retract(about(seat));
+    });
+  }
+
+  /** Turns a hold into a reservation. */
+  reserve(/** @type {number} */ seat) {
+    return this.#attempt(seat, "reserve", async () => {
+      await this.#job(seat, "/seats/reserve", "reserve");
+      this.store.reserved(seat);
+      say({ title: `Seat ${seat} is yours` }, { about: about(seat) });
+    });
+  }
+
+  /** Lets a hold run its full length again. */
+  refresh(/** @type {number} */ seat) {
+    return this.#attempt(seat, "refresh", async () => {
+      this.store.held(seat, await this.#act(seat, "/seats/refresh"));
+      retract(about(seat));
+    });
+  }
+
+  /** Gives a hold back. */
+  release(/** @type {number} */ seat) {
+    return this.#attempt(seat, "release", async () => {
+      await this.#act(seat, "/seats/release");
+      this.store.lost(seat);
+      retract(about(seat));
+    });
+  }
+
+  #act(/** @type {number} */ seat, /** @type {string} */ path) {
+    return this.api.act(path, this.store.id(seat), (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
+      say(explainWait(problem, waitMs), { tone: "warning", about: problem.slug }),
+    );
+  }
+
+  /** Has a job done; returns its result. Throws a Problem if its verdict is against, or there is none. */
+  async #job(/** @type {number} */ seat, /** @type {string} */ path, /** @type {"hold" | "reserve"} */ doing) {
+    const since = performance.now();
+    const show = (/** @type {{position?: number, estimatedWaitTime?: number}} */ { position, estimatedWaitTime }) =>
+      this.store.await(seat, { doing, ahead: position, seconds: estimatedWaitTime, since });
+    /** @type {import("./api.js").Queued} */
+    const queued = await this.#act(seat, path);
+    show(queued);
+    const job = await this.api.follow(queued.statusEndpoint, (job) => {
+      show(job);
+      const pending = this.store.pending.get(seat);
+      if (pending && performance.now() - since > LONG_MS) this.on.note(seat, explainQueue(pending));
+    });
+    if (!job.result?.success) throw Problem.of(job);
+    return /** @type {any} */ (job.result);
+  }
+
+  /** Does something to a seat while nothing else is being done to it, and explains it if that is refused. */
+  async #attempt(
+    /** @type {number} */ seat,
+    /** @type {import("./store.js").Pending["doing"]} */ doing,
+    /** @type {() => Promise<void>} */ act,
+  ) {
+    if (this.store.pending.has(seat)) return;
+    this.store.await(seat, { doing, since: performance.now() });
+    try {
+      await act();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      this.#refused(seat, problem);
+      if (MINE_IN_DOUBT.has(problem.slug)) await this.read();
+    } finally {
+      this.store.await(seat, undefined);
+    }
+  }
+
+  #refused(/** @type {number} */ seat, /** @type {Problem} */ problem) {
+    if (problem.slug === "token-missing" || problem.slug === "token-invalid") this.on.unknown(problem, seat > 0);
+    const { title, detail, seconds } = explain(problem);
+    if (seat === 0) {
+      if (problem.status !== 401) say({ title, detail, seconds }, { tone: "bad", about: problem.slug });
+      return;
+    }
+    // What is not about one seat is said once, however many it kept one from.
+    const general = GENERAL.has(problem.slug);
+    const heading = general ? title : /^The seat /.test(title) ? title.replace("The seat", `Seat ${seat}`) : `Seat ${seat}: ${title}`;
+    say({ title: heading, detail, seconds }, { tone: "bad", about: general ? problem.slug : about(seat) });
+    this.on.note(seat, title);
+  }
+}
+
+/** Problems after which it has to be read which seats are the user's. */
+const MINE_IN_DOUBT = new Set([
+  "hold-expired",
+  "limit-reached",
+  "not-holder",
+  "reserve-pending",
+  "not-on-hold",
+  "not-found",
+  "seat-held",
+  "seat-reserved",
+  "deadline-passed",
+  "offline",
+]);
+
+const about = (/** @type {number} */ seat) => `seat-${seat}`;
+/** Problems that are not about the seat. */
+const GENERAL = new Set(["limit-reached", "rate-limited", "queue-full", "offline", "no-answer", "state-unavailable"]);

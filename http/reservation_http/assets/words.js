@@ -1,0 +1,65 @@
+/** What is said to people: why something did not work, and what to do about it. */
+
+import { seats } from "./dom.js";
+
+/** What to do, by kind of problem. What happened stands in the problem itself. */
+const ADVICE = /** @type {Record<string, string>} */ ({
+  "seat-held": "Choose another seat, or try this one again later: the hold may run out.",
+  "seat-reserved": "It is sold: choose another one.",
+  "limit-reached": "Reserve or release one of your seats first, or wait until a hold runs out.",
+  "hold-expired": "Hold the seat again, if it is still free.",
+  "not-on-hold": "Your hold has run out. Hold the seat again, if it is still free.",
+  "not-holder": "Your hold has ended, and somebody else has the seat. Choose another.",
+  "reserve-pending": "Wait a moment: your reservation of this seat is being decided.",
+  "queue-full": "Nothing was held. Try again in a few seconds.",
+  "state-unavailable": "Nothing is lost. Try again in a few seconds.",
+  "deadline-passed": "Nothing was changed. Try again.",
+  "seat-unknown": "The event is gone. Choose another.",
+  "token-missing": "Sign in at the top of the page.",
+  "token-invalid": "Sign in with another one at the top of the page.",
+  "scope-missing": "Ask for a token that allows it.",
+  "user-mismatch": "Forget the token, or use your own.",
+  "internal-error": "It is a defect of the service, and has been logged. Try again.",
+  "no-answer": "Try again in a few seconds.",
+  offline: "Check your connection. What you hold stays yours until its time is up.",
+});
+
+/** A problem in words: what happened, and what to do. */
+export function explain(/** @type {import("./api.js").Problem} */ problem) {
+  const { slug, title, body, retryAfter } = problem;
+  if (slug === "limit-reached") {
+    return { title: `You hold ${body.held} of ${body.limit} seats`, detail: ADVICE[slug] };
+  }
+  if (slug === "rate-limited") return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
+  const twice = bare(problem.detail) === bare(title);
+  return { title: title.replace(/\.$/, ""), detail: [twice ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" ") };
+}
+
+/** That something is tried again by itself. */
+export function explainWait(/** @type {import("./api.js").Problem} */ problem, /** @type {number} */ waitMs) {
+  return { title: problem.title, detail: `${sentence(problem.detail)} Trying again in {countdown}.`, seconds: Math.ceil(waitMs / 1000) };
+}
+
+/** Where a job is in the queue. */
+export function explainQueue(/** @type {import("./store.js").Pending} */ { ahead = 0, seconds = 0 }) {
+  if (ahead === 0) return "Next in the queue";
+  const wait = seconds > 1 ? `, about ${duration(seconds)}` : "";
+  return `${ahead.toLocaleString("en")} before you${wait}`;
+}
+
+/** A time for people: "45 s", "2 min". */
+export function duration(/** @type {number} */ seconds) {
+  return seconds < 100 ? `${seconds}\u00a0s` : `${Math.round(seconds / 60)}\u00a0min`;
+}
+
+/** How many of an event's seats are in which state. */
+export function counts(/** @type {{free: number, held: number, reserved: number}} */ { free, held, reserved }) {
+  if (free + held === 0) return `Sold out: all ${seats(reserved)} reserved`;
+  return [`${free.toLocaleString("en")} free`, held && `${held.toLocaleString("en")} on hold`, reserved && `${reserved.toLocaleString("en")} reserved`]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+/** A text without what differs although it says the same. */
+const bare = (/** @type {string} */ text) => text.toLowerCase().replace(/^(the|this) |\.$/g, "");
+const sentence = (/** @type {string} */ text) => (/[.!?]$/.test(text) || !text ? text : `${text}.`);
