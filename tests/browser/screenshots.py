@@ -3,6 +3,7 @@
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from playwright.sync_api import Browser, expect
@@ -12,6 +13,7 @@ from tests.browser.hall import Hall
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SEATS = 500
+DESK = {"viewport": {"width": 1280, "height": 800}}
 #: Always the same sale, so that a new picture shows what has become of the pages.
 CHANCE = random.Random(5)  # noqa: S311  # nothing secret
 
@@ -54,9 +56,9 @@ def sell(site: Site, name: str, seats: int, sold: float, held: float, apart: tup
     return event
 
 
-def visitor(browser: Browser, site: Site, user: str, **options: object) -> Person:
+def visitor(browser: Browser, site: Site, user: str, **options: Any) -> Person:
     """Somebody with this UUID, who does not want things to move."""
-    context = browser.new_context(base_url=str(site.http.base_url), reduced_motion="reduce", **options)  # type: ignore[arg-type]
+    context = browser.new_context(base_url=str(site.http.base_url), reduced_motion="reduce", **options)
     context.add_init_script(f"localStorage.setItem('seats.user', '{user}')")
     return Person(context, Watch(context, site.origins))
 
@@ -64,18 +66,14 @@ def visitor(browser: Browser, site: Site, user: str, **options: object) -> Perso
 def seats(browser: Browser, site: Site) -> None:
     """The seat page, on a desk and on a phone."""
     me = someone()
-    for name, size, sold, held in (("Winter concert", 1200, 0.1, 0.01), ("Matinee", 80, 0.9, 0.05)):
-        sell(site, name, size, sold, held)
     mine, ours = (187, 188, 189), (203, 204)
     event = sell(site, "Opening night", SEATS, 0.42, 0.06, apart=(*mine, *ours))
     act(site, "hold", event, dict.fromkeys(ours, me))
     act(site, "reserve", event, dict.fromkeys(ours, me))
-    one = visitor(browser, site, me, viewport={"width": 1280, "height": 800})
-    hall = Hall(one, event)
     for seat in mine:
         act(site, "hold", event, {seat: me})
-    hall.page.reload()
-    hall.live()
+        sell(site, "Matinee", 80, 0.9, 0.05)  # takes its time, so that the next one's countdown is another
+    hall = Hall(visitor(browser, site, me, **DESK), event)
     for seat in mine:
         hall.held(seat)
     hall.page.screenshot(path=FOLDER / "seats.png")
@@ -86,8 +84,7 @@ def seats(browser: Browser, site: Site) -> None:
 
 def docs(browser: Browser, site: Site) -> None:
     """The quick start."""
-    one = visitor(browser, site, someone(), viewport={"width": 1280, "height": 800})
-    page = one.go("/docs/quickstart")
+    page = visitor(browser, site, someone(), **DESK).go("/docs/quickstart")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.screenshot(path=FOLDER / "docs.png")
 
@@ -96,7 +93,7 @@ def main() -> None:
     """Takes all of them."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="reservation-") as folder, chromium() as browser:
-        site = Site(Path(folder))
+        site = Site(Path(folder), LOCK_EXPIRATION_TIME="90")
         try:
             docs(browser, site)
             seats(browser, site)
