@@ -16,7 +16,7 @@ from reservation_http.streams import StreamAddress
 #: Longest that a poll waits, seconds: shorter than what stands in between waits for an answer.
 LONGEST_WAIT_S = 30
 
-Since = Annotated[int, Field(ge=0, lt=10**15), BeforeValidator(digits)]
+Since = Annotated[int, Field(ge=0, le=10**15 - 1), BeforeValidator(digits)]
 
 
 class StreamQuery(BaseModel):
