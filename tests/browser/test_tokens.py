@@ -34,7 +34,7 @@ def event(site: Site) -> str:
 
 
 def test_the_seat_page_asks_for_a_token_and_works_with_it(person: Callable[..., Person], event: str) -> None:
-    """Whoever has none can look; a refused one is said so; a good one holds and reserves seats, until it is forgotten."""
+    """Whoever has none can look; why one is refused is said; a good one holds seats, until it is forgotten."""
     one, two = person(), person()
     hall, stranger = Hall(one, event), Hall(two, event)
     hall.counts(free=50)
@@ -79,3 +79,26 @@ def test_a_token_that_may_not_create_events_is_told_so(person: Callable[..., Per
     page.get_by_role("button", name="Create event").click()
     expect(page.get_by_role("alert").filter(has_text="events:write")).to_be_visible()
     one.watch.expect("status of 40[13]")
+
+
+def test_the_operations_page_asks_for_a_token_with_its_scope(person: Callable[..., Person]) -> None:
+    """Without `ops:read` it says so; with it, the figures are there, until the token is forgotten."""
+    one = person()
+    page = one.go("/ops")
+    field = page.get_by_label("Bearer token")
+    expect(field).to_be_visible()
+    expect(page.get_by_role("heading", name="Jobs ended")).to_have_count(0)
+    accessible(page)
+    field.fill(token(str(uuid4()), "seats:read"))
+    field.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="ops:read")).to_be_visible()
+    one.watch.expect("status of 403")
+    field.fill(token(str(uuid4()), "ops:read"))
+    page.get_by_role("button", name="Show the figures").click()
+    expect(page.get_by_role("heading", name="Jobs ended").first).to_be_visible()
+    expect(field).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", name="Jobs ended").first).to_be_visible()
+    page.get_by_role("button", name="Forget the token").click()
+    expect(field).to_be_visible()
+    expect(page.get_by_role("heading", name="Jobs ended")).to_have_count(0)
