@@ -15,9 +15,10 @@ export class Account {
     this.identity = identity;
     this.onChange = onChange;
     byId("identity-new").addEventListener("click", () => {
-      if (identity.token) identity.signIn("");
+      const signedOut = identity.token !== "";
+      if (signedOut) identity.signIn("");
       else identity.renew();
-      this.#change();
+      this.#change(signedOut ? "You are signed out" : "You are somebody else now, who holds nothing");
     });
     byId("identity-copy").addEventListener("click", async () => {
       await navigator.clipboard?.writeText(identity.user);
@@ -29,7 +30,7 @@ export class Account {
       if (!token) return byId("token").focus();
       byId("token").value = "";
       identity.signIn(token);
-      this.#change();
+      this.#change("Your token says who you are now");
     });
     byId("panel-sign-in").addEventListener("click", () => this.ask());
     this.#write();
@@ -49,12 +50,12 @@ export class Account {
     byId("token").focus();
   }
 
-  #change() {
+  #change(/** @type {string} */ title) {
     byId("identity").hidePopover();
     byId("token-error").textContent = "";
     this.#write();
     this.onChange();
-    say({ title: this.identity.token ? "A token says who you are now" : "You are somebody else now, who holds nothing" });
+    say({ title }, { about: "identity" });
   }
 
   #write() {

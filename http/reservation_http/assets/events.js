@@ -36,9 +36,11 @@ export class EventList {
   /** Shows the newest events. */
   show() {
     this.#next = "";
-    return this.#read();
+    this.#complain([]);
+    this.#read();
   }
 
+  /** @returns {Promise<void>} */
   async #read() {
     const list = byId("events");
     const cursor = this.#next;
@@ -53,6 +55,10 @@ export class EventList {
       if (!list.children.length) this.#note("No events yet. Create the first one: it takes a second.");
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
+      if (problem.slug === "token-invalid") {
+        this.on.unknown(problem);
+        return this.#read(); // without it
+      }
       this.#note(inOne(problem));
     } finally {
       list.setAttribute("aria-busy", "false");

@@ -14,6 +14,8 @@ const NUMBER_PITCH = 30;
 /** How large the picture may be, in windows, to have the whole hall; else it has the window and this much around it. */
 const MOST_WINDOWS = 4;
 const AROUND = 0.35;
+/** Size of a seat up to which seats are written pixel by pixel, device pixels. */
+const SMALL = 16;
 
 export class Layer {
   #canvas = document.createElement("canvas");
@@ -57,7 +59,6 @@ export class Layer {
 
   /** Draws it for a window. */
   draw(/** @type {import("./view.js").View} */ view, /** @type {import("./sprites.js").Theme} */ theme) {
-    const { hall } = this;
     this.#resolution = view.resolution;
     this.#area = this.#choose(view);
     const { left, top, right, bottom } = this.#area;
@@ -67,16 +68,38 @@ export class Layer {
     if (this.#sprites?.size !== size) this.#sprites = new Sprites(theme, size);
     this.#numbered = view.scale >= NUMBER_PITCH;
 
+    if (size <= SMALL) this.#writeSeats(this.#sprites);
     this.#drawStage(view, theme);
     if (view.scale >= LETTER_PITCH) this.#drawLetters(view, theme);
     this.#drawTiers(view, theme);
-    this.#writeNumbers(view, theme);
+    this.#penForNumbers(view, theme);
+    if (size > SMALL) for (const seat of this.#seats()) this.#drawSeat(seat);
+  }
+
+  /** The seats that it has. */
+  *#seats() {
+    const { hall } = this;
+    const { left, top, right, bottom } = this.#area;
     for (const row of hall.rows) {
       if (row.y < top - 1 || row.y - hall.bow > bottom + 1) continue;
       for (let seat = row.first; seat < row.first + row.count; seat++) {
-        if (hall.x[seat] > left - 1 && hall.x[seat] < right + 1) this.#drawSeat(seat);
+        if (hall.x[seat] > left - 1 && hall.x[seat] < right + 1) yield seat;
       }
     }
+  }
+
+  /** Draws all seats at once. */
+  #writeSeats(/** @type {Sprites} */ sprites) {
+    const { width, height } = this.#canvas;
+    const { size } = sprites;
+    const picture = this.#ctx.createImageData(width, height);
+    const pixels = new Uint32Array(picture.data.buffer);
+    for (const seat of this.#seats()) {
+      const [x, y] = [this.#x(this.hall.x[seat]), this.#y(this.hall.y[seat])];
+      const inside = x >= size && y >= size && x <= width - size && y <= height - size;
+      if (inside) sprites.write(pixels, width, this.look(seat), x, y);
+    }
+    this.#ctx.putImageData(picture, 0, 0);
   }
 
   /** Draws one seat anew. */
@@ -118,8 +141,8 @@ export class Layer {
     if (this.#numbered && look === LOOK.free) this.#ctx.fillText(String(seat), x, y + 1);
   }
 
-  /** Sets the pen for the numbers of seats. */
-  #writeNumbers(/** @type {import("./view.js").View} */ view, /** @type {import("./sprites.js").Theme} */ theme) {
+  /** Seats that are large enough have numbers. */
+  #penForNumbers(/** @type {import("./view.js").View} */ view, /** @type {import("./sprites.js").Theme} */ theme) {
     const digits = Math.max(3, String(this.hall.total).length);
     const size = Math.min(13, (view.scale * SEAT * 1.25) / digits) * view.ratio;
     this.#pen(theme, `500 ${size}px ${theme.font}`, theme.looks[LOOK.free].glyph);

@@ -140,9 +140,10 @@ export class Panel {
       // Not `disabled`, which would take the focus from it.
       button.setAttribute("aria-disabled", String(pending !== undefined));
     }
-    if (hold) this.#count(seat, this.store.left(hold));
-    else card.querySelector(".seconds").textContent = over ? "0" : "";
-    if (!hold) card.querySelector(".left").style.strokeDashoffset = "1";
+    if (hold) return this.#count(seat, this.store.left(hold));
+    card.classList.remove("soon");
+    card.querySelector(".seconds").textContent = over ? "0" : "";
+    card.querySelector(".left").style.strokeDashoffset = "1";
   }
 
   #count(/** @type {number} */ seat, /** @type {number} */ leftMs) {

@@ -44,8 +44,12 @@ export class Sale {
     this.account = account;
   }
 
-  /** Shows an event until closed. */
-  async open(/** @type {string} */ id) {
+  /**
+   * Shows an event until closed.
+   * @param {string} id
+   * @returns {Promise<void>}
+   */
+  async open(id) {
     this.#show("connecting");
     delete byId("sale").dataset.missing;
     byId("event-name").textContent = byId("event-size").textContent = "";
@@ -55,6 +59,10 @@ export class Sale {
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (this.#closed.signal.aborted) return;
+      if (problem.slug === "token-invalid") {
+        this.account.require(problem.detail);
+        return this.open(id); // without it
+      }
       const { title, detail } = explain(problem);
       byId("event-name").textContent = problem.slug === "not-found" ? "No such event" : title;
       byId("event-size").textContent = "";

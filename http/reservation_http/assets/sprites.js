@@ -27,6 +27,9 @@ export function readTheme() {
 
 /** Every look at one size, side by side in one picture. */
 export class Sprites {
+  /** @type {Uint32Array | undefined} */
+  #pixels;
+
   /**
    * @param {Theme} theme
    * @param {number} size of a seat, device pixels
@@ -50,6 +53,33 @@ export class Sprites {
     const cell = this.size + 2;
     const half = cell >> 1;
     ctx.drawImage(this.canvas, look * cell, 0, cell, cell, x - half, y - half, cell, cell);
+  }
+
+  /**
+   * Writes a seat around a point into a picture, of which the pixels are given. With thousands of small ones that takes a
+   * tenth of the time of `draw`, which is a call into the browser each.
+   * @param {Uint32Array} picture
+   * @param {number} width of the picture
+   * @param {number} look
+   * @param {number} x
+   * @param {number} y
+   */
+  write(picture, width, look, x, y) {
+    const { size } = this;
+    this.#pixels ??= this.#read();
+    let source = this.canvas.width + look * (size + 2) + 1;
+    let target = (y - (size >> 1)) * width + x - (size >> 1);
+    for (let row = 0; row < size; row++) {
+      for (let i = 0; i < size; i++) picture[target + i] = this.#pixels[source + i];
+      source += this.canvas.width;
+      target += width;
+    }
+  }
+
+  #read() {
+    const { width, height } = this.canvas;
+    const ctx = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    return new Uint32Array(ctx.getImageData(0, 0, width, height).data.buffer);
   }
 
   /** Removes what `draw` has drawn. */

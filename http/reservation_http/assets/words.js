@@ -15,7 +15,7 @@ const ADVICE = /** @type {Record<string, string>} */ ({
   "state-unavailable": "Nothing is lost. Try again in a few seconds.",
   "deadline-passed": "Nothing was changed. Try again.",
   "seat-unknown": "The event is gone. Choose another.",
-  "token-missing": "Sign in at the top of the page.",
+  "token-missing": "Sign in at the top of the page first.",
   "token-invalid": "Sign in with another one at the top of the page.",
   "scope-missing": "Ask for a token that allows it.",
   "user-mismatch": "Forget the token, or use your own.",
@@ -31,8 +31,9 @@ export function explain(/** @type {import("./api.js").Problem} */ problem) {
     return { title: `You hold ${body.held} of ${body.limit} seats`, detail: ADVICE[slug] };
   }
   if (slug === "rate-limited") return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
-  const twice = bare(problem.detail) === bare(title);
-  return { title: title.replace(/\.$/, ""), detail: [twice ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" ") };
+  // What a program has to do about a missing token is nothing that a person can.
+  const needless = bare(problem.detail) === bare(title) || slug === "token-missing";
+  return { title: title.replace(/\.$/, ""), detail: [needless ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" ") };
 }
 
 /** That something is tried again by itself. */

@@ -43,6 +43,9 @@ class Watcher(Protocol):
     def reset(self) -> None:
         """What it knows is void: it begins anew."""
 
+    def leave(self) -> None:
+        """Is told no more."""
+
 
 class Told:
     """A change, as it is told."""
@@ -85,6 +88,16 @@ class Topic:
         """Begins to read. Raises NotFound, StateUnavailable."""
         await self._begin()
         self._reader = asyncio.create_task(self._read(), name=f"feed-{self.event_id}")
+        self._reader.add_done_callback(self._ended)
+
+    def _ended(self, reader: "asyncio.Task[None]") -> None:
+        """Lets everybody go where a mistake of ours keeps it from reading on: who comes back has it read anew."""
+        if not reader.cancelled() and (error := reader.exception()) is not None:
+            log.error("feed broken off", event_id=self.event_id, exc_info=error)
+            self._stopped = True
+            self._wake()
+            for watcher in list(self.watchers):
+                watcher.leave()
 
     async def stop(self) -> None:
         """Reads no more, and lets nobody wait for what does not come."""
@@ -168,13 +181,13 @@ class Topic:
                 position, changes = await self._tail.after(self.event_id, self._position)
                 if changes and not self._follow(changes):
                     # Some were trimmed before they were read, or the state has lost what it had said.
-                    log.warning("changes lost", event=self.event_id, known=self.sequence, next=changes[0].sequence)
+                    log.warning("changes lost", event_id=self.event_id, known=self.sequence, next=changes[0].sequence)
                     await self._begin()
                     await self._each(lambda watcher: watcher.reset())
                     self._wake()
                     continue
             except (redis.RedisError, OSError, ReservationError) as error:
-                log.warning("changes not read", event=self.event_id, error=str(error.__cause__ or error))
+                log.warning("changes not read", event_id=self.event_id, error=str(error.__cause__ or error))
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
                 continue
