@@ -182,7 +182,10 @@ export class Layer {
     const size = Math.min(13, Math.max(8, view.scale * 0.62)) * view.ratio;
     this.#pen(theme, `500 ${size}px ${theme.font}`, theme.muted);
     for (const row of hall.rows) {
-      for (const [seat, beside] of [[row.first, -1.3], [row.first + row.count - 1, 1.3]]) {
+      for (const [seat, beside] of [
+        [row.first, -1.3],
+        [row.first + row.count - 1, 1.3],
+      ]) {
         this.#ctx.fillText(row.name, this.#x(hall.x[seat] + beside), this.#y(hall.y[seat]));
       }
     }
