@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test test-compose fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
+.PHONY: up demo test test-browser screenshots test-compose fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -13,6 +13,15 @@ demo: $(VENV)/.up
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# The pages in a real browser. `make screenshots` takes the README's pictures.
+test-browser: $(VENV)/.browser
+	@tests/browser/packages
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: $(VENV)/.browser
+	@tests/browser/packages
+	$(BIN)/python -m tests.browser.screenshots
 
 # All of docker-compose.yml on the engine that DOCKER_HOST names: killed, restarted and replaced while seats are sold.
 test-compose: $(VENV)/.dev
@@ -57,7 +66,7 @@ lock: $(VENV)/.dev
 audit: $(VENV)/.dev
 	$(BIN)/python requirements/audit.py
 
-licences: $(VENV)/.bench
+licences: $(VENV)/.bench $(VENV)/.browser
 	$(BIN)/python requirements/licences.py
 
 image:
@@ -83,6 +92,9 @@ $(VENV)/.up: requirements/up.txt setup.cfg pyproject.toml | $(BIN)/python
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	$(call install,bench)
+
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	$(call install,browser)
 
 $(VENV)/.dev: requirements/dev.txt setup.cfg pyproject.toml | $(BIN)/python
 	$(call install,dev)

@@ -7,7 +7,6 @@ import dramatiq
 import structlog
 from dramatiq import Actor, Broker
 
-from reservation import metrics
 from reservation.codes import Code
 from reservation.ids import JobId, SeatId
 from reservation.models import JobType
@@ -47,13 +46,13 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
         user: str,
         request_id: str,
     ) -> str | None:
-        verdict = script(SeatId.parse(seat_id), user, JobId.parse(job_id), request_id)
+        job = JobId.parse(job_id)
+        verdict = script(SeatId.parse(seat_id), user, job, request_id)
         if verdict.code == Code.JOB_UNKNOWN:
             # Ended, and no longer kept; or accepted by nobody, or not for this.
             log.info("job unknown")
             return None
-        if verdict.waited_ms is not None:
-            metrics.job_ended(kind, verdict.code, verdict.waited_ms)
+        store.counts.job_ended(kind, job, verdict)
         log.info("job ended", code=verdict.code.slug, seat=seat_id, waited_ms=verdict.waited_ms)
         return verdict.code.slug
 
@@ -71,7 +70,7 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
     def release_expired(event_id: str) -> None:
         """Frees the event's seats whose hold is over."""
         freed = store.seats.release_claimed(event_id)
-        metrics.EXPIRED.inc(freed)
+        store.counts.holds_expired(freed)
         log.info("holds expired", seats=freed)
 
     return Actors(hold_seat, reserve_seat, release_expired)

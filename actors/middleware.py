@@ -112,6 +112,13 @@ class Heartbeat(Middleware):
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+        self._leave()
+
+    def after_worker_shutdown(self, broker: Broker, worker: object) -> None:
+        """Tells what was counted while it finished what it had begun."""
+        self._leave()
+
+    def _leave(self) -> None:
         try:
             self._store.fleet.leave(keys.WORKERS, self._id)
         except ReservationError:

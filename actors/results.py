@@ -5,7 +5,6 @@ from typing import Any
 from dramatiq.message import Message
 from dramatiq.results.backend import Missing, ResultBackend
 
-from reservation import metrics
 from reservation.codes import Code
 from reservation.errors import NotFound
 from reservation.ids import JobId
@@ -56,5 +55,4 @@ class LedgerBackend(ResultBackend):
         except NotFound:
             return
         verdict = self._domain.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)
-        if verdict.waited_ms is not None:
-            metrics.job_ended(task.type, verdict.code, verdict.waited_ms)
+        self._domain.counts.job_ended(task.type, job_id, verdict)

@@ -19,6 +19,7 @@ LOCKS = {
     "up": "With `make up`, too",
     "dev": "For tests and checks",
     "bench": "For charts",
+    "browser": "For tests of the pages",
 }
 #: Licences that let the service be used, changed and shipped under terms of one's own; of parts of them, each.
 ALLOWED = {
@@ -27,6 +28,8 @@ ALLOWED = {
 }  # fmt: skip
 #: Of packages for another Python or system than the one that this runs on: looked up by hand.
 ELSEWHERE = {"async-timeout": "Apache-2.0", "colorama": "BSD-3-Clause"}
+#: Of packages that say nothing: looked up by hand in their files. axe-core itself, which this one carries, is MPL-2.0.
+UNSAID = {"axe-playwright-python": "MIT AND MPL-2.0"}
 #: What packages call their licence, where that is no SPDX expression.
 SPELLED = {
     "apache software license": "Apache-2.0",
@@ -81,6 +84,8 @@ def licence(name: str) -> str | None:
         return None
     if expression := said.get("license_expression"):
         return str(expression)
+    if name in UNSAID:
+        return UNSAID[name]
     classifiers = [c.rpartition(" :: ")[2] for c in said.get("classifier", []) if c.startswith("License :: ")]
     own = [c for c in classifiers if c not in ("OSI Approved", "DFSG approved")]
     if not own:

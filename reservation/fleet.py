@@ -1,14 +1,18 @@
-"""Who is at work: heartbeats of workers and sweepers, by the server's clock."""
+"""Who is at work, and what came of it: heartbeats of workers and sweepers, by the server's clock."""
 
 from collections import Counter
 from typing import NamedTuple
 
 from reservation import keys
+from reservation.counts import FAILED_KEPT, Counts, Totals
 from reservation.scripts import Scripts
 
 #: Time between two heartbeats, seconds, and how long one holds, milliseconds.
 HEARTBEAT_S = 1.0
 HEARTBEAT_TTL_MS = 5_000
+#: How long it is known which counts of a process were added, ms: one that is cut off for longer, after one reply was
+#: lost, has a second counted twice.
+_TOLD_TTL_MS = 86_400_000
 
 
 class Load(NamedTuple):
@@ -24,23 +28,38 @@ class Fleet:
 
     Arguments:
         scripts: on the state database.
+        counts: what this process has to tell.
     """
 
-    def __init__(self, scripts: Scripts) -> None:
+    def __init__(self, scripts: Scripts, counts: Counts) -> None:
         self._scripts = scripts
+        self._counts = counts
 
     def beat(self, role: str, process_id: str, lag_ms: int = -1) -> int:
-        """Says that a process is alive; returns how many of its role are. Raises StateUnavailable.
+        """Says that a process is alive, and what it has counted; returns how many of its role are. Raises
+        StateUnavailable: then the same is told again with the next one.
 
         Arguments:
             role: keys.WORKERS or keys.SWEEPERS.
             lag_ms: how long a job waited before this worker started it; -1 if none came.
         """
-        return int(self._scripts.run("heartbeat", [role, keys.QUEUE_LAG], [process_id, HEARTBEAT_TTL_MS, lag_ms]))
+        return self._say(role, process_id, HEARTBEAT_TTL_MS, lag_ms)
 
     def leave(self, role: str, process_id: str) -> None:
-        """Says that a process is going. Raises StateUnavailable."""
-        self._scripts.execute("ZREM", role, process_id)
+        """Says that a process is going, and what it has counted. Raises StateUnavailable."""
+        self._say(role, process_id, 0, -1)
+
+    def _say(self, role: str, process_id: str, holds_ms: int, lag_ms: int) -> int:
+        batch = self._counts.batch()
+        names = [role, keys.QUEUE_LAG, keys.TALLY, keys.FAILED, keys.told(process_id)]
+        said: list[str | int] = [process_id, holds_ms, lag_ms, FAILED_KEPT, _TOLD_TTL_MS]
+        alive = int(self._scripts.run("heartbeat", names, [*said, *batch.arguments]))
+        self._counts.told()
+        return alive
+
+    def totals(self) -> Totals:
+        """What all processes have counted. Raises StateUnavailable."""
+        return Totals.of(*self._scripts.run("totals", [keys.TALLY, keys.FAILED]))
 
     def versions(self) -> Counter[str]:
         """What versions the processes are of that said a moment ago that they live. Raises StateUnavailable."""

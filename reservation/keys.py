@@ -30,6 +30,11 @@ event sit in one slot and a script may change them together.
     {fleet}:workers          zset    live processes, by when their word lapses, ms;
     {fleet}:sweepers         zset    the same
     {fleet}:lag              string  PX: ms that jobs wait before a worker starts them
+    {fleet}:tally            hash    what all processes have counted: ended:<type>:<outcome>, and
+                                     took:<type>:<seconds at most> by how long it took; expired
+    {fleet}:failed           list    the last jobs that ended without a verdict, newest first:
+                                     time ms, type, outcome, job id
+    {fleet}:told:<process>   string  PX: number of the last counts of a process that were added
 """
 
 import re
@@ -41,6 +46,8 @@ ACTIVE = "active-events"
 WORKERS = "{fleet}:workers"
 SWEEPERS = "{fleet}:sweepers"
 QUEUE_LAG = "{fleet}:lag"
+TALLY = "{fleet}:tally"
+FAILED = "{fleet}:failed"
 #: What an expiring hold's notification is published under, in database 0.
 LOCK_PATTERN = "__keyspace@{db}__:seat:*:lock"
 _JOB_KEY = re.compile(r"job:\{([a-z0-9]{10,12})\}-([a-z0-9]{25})").fullmatch
@@ -125,6 +132,10 @@ def retried(job_id: JobId) -> str:
 
 def idempotency(digest: str) -> str:
     return f"idempotency:{digest}"
+
+
+def told(process_id: str) -> str:
+    return f"{{fleet}}:told:{process_id}"
 
 
 def event_keys(event_id: str) -> list[str]:

@@ -31,7 +31,7 @@ REGISTRY = CollectorRegistry()
 #: Upper bounds, seconds. Most requests are answered in 1 to 50 ms.
 _REQUEST_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 #: Most jobs end in 2 ms to 30 s, the deadline of a hold; a reservation's is 300 s.
-_JOB_BUCKETS = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+JOB_BUCKETS = (0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 #: From a server on the same host to the longest wait for a reply, 2 s.
 _REDIS_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2)
 
@@ -84,7 +84,7 @@ _job_seconds = Histogram(
     "reservation_job_seconds",
     "From the acceptance of a job to its end, by the state's clock.",
     ("type",),
-    buckets=_JOB_BUCKETS,
+    buckets=JOB_BUCKETS,
     registry=REGISTRY,
 )
 EXPIRED = Counter("reservation_holds_expired", "Seats freed because their hold had run out.", registry=REGISTRY)
@@ -148,7 +148,7 @@ def breaker(server: str, *, is_open: bool) -> None:
 
 
 def job_ended(kind: JobType, code: Code, waited_ms: int) -> None:
-    """Counts a job's end, whoever brought it about. `waited_ms` is the time since it was accepted."""
+    """Counts a job's end; for reservation.counts. `waited_ms` is the time since it was accepted."""
     _JOBS[kind, code]()
     _JOB_SECONDS[kind](waited_ms / 1000)
 

@@ -7,6 +7,7 @@ import redis
 from reservation.changes import ChangeLog
 from reservation.clients import SOCKET_TIMEOUT_S, script_call
 from reservation.connections import connect
+from reservation.counts import Counts
 from reservation.events import Events
 from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
@@ -31,6 +32,7 @@ class Store:
     jobs: Ledger
     fleet: Fleet
     changes: ChangeLog
+    counts: Counts
 
     @classmethod
     def connect(
@@ -54,7 +56,8 @@ class Store:
         guard = Guard("state", clock.read)
         scripts = Scripts(servers, guard, pipelining)
         seats = Seats(scripts, Policy.of(settings), clock)
-        return cls(servers, guard, scripts, Events(scripts), seats, Ledger(scripts), Fleet(scripts), ChangeLog(scripts))
+        events, jobs, changes, counts = Events(scripts), Ledger(scripts), ChangeLog(scripts), Counts()
+        return cls(servers, guard, scripts, events, seats, jobs, Fleet(scripts, counts), changes, counts)
 
     @property
     def client(self) -> redis.Redis:

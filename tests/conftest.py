@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -22,6 +23,9 @@ from reservation.settings import Settings
 from reservation.store import Store
 from tests.cluster import RedisCluster, cluster, moving
 from tests.waiting import wait_for as wait_for
+
+#: What needs a browser is not even read where there is none to drive: `make test-browser` installs it.
+collect_ignore = [] if find_spec("playwright") else ["browser"]
 
 #: Set to 1: what runs on one server runs on a cluster of three instead.
 ON_CLUSTER = os.environ.get("RESERVATION_TEST_CLUSTER") == "1"

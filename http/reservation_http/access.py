@@ -20,8 +20,8 @@ from reservation_http.rates import RateLimits
 from reservation_http.repeats import read_key
 from reservation_http.tokens import Tokens
 
-#: What a token has to allow for an event to be created, and for all users to be seen.
-CREATE_EVENTS, SEE_USERS = "events:write", "seats:read"
+#: What a token has to allow for an event to be created, for all users to be seen, and for figures of the service.
+CREATE_EVENTS, SEE_USERS, READ_OPERATIONS = "events:write", "seats:read", "ops:read"
 
 Read = TypeVar("Read")
 
@@ -98,6 +98,16 @@ class Access:
 
         return self._admit(req, "user", read)[0].user
 
+    def operator(self, req: falcon.Request) -> None:
+        """Lets somebody see how the service is doing. Raises TokenMissing, ScopeMissing, and as `reader` does."""
+
+        def read(caller: Caller) -> tuple[Caller, None]:
+            self._require_token(caller)
+            self._require_scope(caller, READ_OPERATIONS)
+            return caller, None
+
+        self._admit(req, "user", read)
+
     def action(self, req: falcon.Request) -> Action:
         """What somebody wants done to a seat. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
         `read_body` does."""
@@ -123,8 +133,7 @@ class Access:
 
         def read(caller: Caller) -> tuple[Caller, tuple[NewEvent, str]]:
             self._require_token(caller)
-            if self.tokens is not None and CREATE_EVENTS not in caller.scopes:
-                raise ScopeMissing(CREATE_EVENTS)
+            self._require_scope(caller, CREATE_EVENTS)
             return caller, (read_body(req, NewEvent), read_key(req))
 
         caller, (new, key) = self._admit(req, "events", read)
@@ -171,6 +180,10 @@ class Access:
     def _require_token(self, caller: Caller) -> None:
         if self.tokens is not None and not caller.user:
             raise TokenMissing
+
+    def _require_scope(self, caller: Caller, scope: str) -> None:
+        if self.tokens is not None and scope not in caller.scopes:
+            raise ScopeMissing(scope)
 
 
 def _presented(req: falcon.Request) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import falcon
 
+from actors.figures import Readings
 from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from reservation import tracing
@@ -26,6 +27,7 @@ from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
+from reservation_http.resources.operations import OperationsReadings
 from reservation_http.resources.pages import Assets, WebPage
 from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
 from reservation_http.streams import StreamAddress
@@ -34,7 +36,7 @@ from reservation_http.traced import Traced
 #: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
 #: figures. They go to the same resource however many slashes they begin with.
 _SLOW = re.compile(
-    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds)$|docs|openapi|problems|metrics)"
+    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds)$|docs|openapi|problems|metrics|ops/figures)"
 ).match
 
 
@@ -75,7 +77,7 @@ class Services:
 def routes(services: Services) -> list[tuple[str, object]]:
     """The API: paths and their resources."""
     store, queue, access = services.store, services.queue, services.access
-    lag = QueueLag(store.fleet)
+    lag, readings = QueueLag(store.fleet), Readings(store, queue)
     return [
         ("/events", EventIndex(store.events, access)),
         ("/events/create", EventCreation(store.events, access)),
@@ -93,7 +95,8 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue, access.limits, services.leaving)),
-        ("/metrics", Metrics(ServiceGauges(store, queue), services.scraper, access)),
+        ("/metrics", Metrics(ServiceGauges(readings), services.scraper, access)),
+        ("/ops/figures", OperationsReadings(readings, access)),
     ]
 
 
@@ -117,6 +120,7 @@ def create_app(services: Services) -> falcon.App[falcon.Request, falcon.Response
         _add_route(app, path, resource)
     _add_route(app, "/", WebPage("seats.html", access, services.stream))
     _add_route(app, "/assets/{name}", Assets(access))
+    _add_route(app, "/ops", WebPage("ops.html", access, services.stream))
     _add_route(app, "/openapi.yaml", document, "yaml")
     _add_route(app, "/openapi.json", document, "json")
     _add_route(app, "/docs", page)

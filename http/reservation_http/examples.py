@@ -20,6 +20,7 @@ from reservation.models import (
     SeatMap,
 )
 from reservation_http.resources.health import Live, Ready
+from reservation_http.resources.operations import Bucket, Duration, Ended, Failure, OperationsFigures, Waiting
 
 _NOW = 1767225600000
 _EVENT = "k3v9x2m7qa"
@@ -89,6 +90,27 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             server_time=_NOW,
         ),
         Live(),
+        OperationsFigures(
+            time=_NOW,
+            queue=Waiting(messages=3, lag_seconds=0.012),
+            workers=2,
+            sweepers=1,
+            open_jobs=4,
+            oldest_job_seconds=0.02,
+            holds=128,
+            expired=17,
+            jobs=[
+                Ended(type="HOLD_SEAT", outcome=outcome, count=n) for outcome, n in (("held", 480), ("seat-held", 35))
+            ],
+            durations=[
+                Duration(
+                    type="HOLD_SEAT",
+                    count=515,
+                    buckets=[Bucket(le=le, count=n) for le, n in ((0.005, 402), (0.01, 511))],
+                )
+            ],
+            failed=[Failure(job=_JOB, type="HOLD_SEAT", error="deadline-passed", time=_NOW - 9_000)],
+        ),
         Ready(status="ready", state="up", broker="up", workers=2, sweepers=1, rate_limits="up", uncounted=0),
     )
 }

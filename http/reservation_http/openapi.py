@@ -67,11 +67,12 @@ _TAGS = {
     "jobs": "How a hold or a reservation ended.",
     "feed": "What happens to seats, as it happens. Nobody is told who did it.",
     "health": "For balancers, orchestrators and monitoring.",
+    "operations": "For those who run the service.",
 }
 _ABOUT = """\
 Sells numbered seats for events, and never sells one twice.
 
-### In four steps
+## In four steps
 
 1. **Create an event** (`POST /events/create`), or pick one that is there.
 2. **Hold a seat** (`POST /seats/hold`). It is yours for a limited time, a minute by default.
@@ -79,23 +80,25 @@ Sells numbered seats for events, and never sells one twice.
    need more time.
 4. **Reserve the seat** (`POST /seats/reserve`), and follow that job. It is yours for good.
 
-### Jobs
+Meanwhile `GET /events/{event_id}/stream` tells you of every change of every seat, as it happens.
+
+## Jobs
 
 Holds and reservations are carried out by workers. They are answered `202` with a job, or with a refusal where that is
 certain at once. Every job ends by its `deadline`: as `completed`, with a verdict for or against in `result`, or as
 `failed`, and then nothing was changed. From `202` on, a reservation keeps its seat however long the queue.
 
-### Sending again
+## Sending again
 
 Give every POST an `Idempotency-Key` of its own. If you do not know what came of a request, send it again with the same
 key and body: it is done once, and answered as the first time.
 
-### Who you are
+## Who you are
 
 You are the subject of your bearer token, or, where the service takes no tokens, a UUID that only you know. Your `UUID`
 is shown to you alone; everybody else sees that a seat is taken, not by whom.
 
-### Times and errors
+## Times and errors
 
 Times are epoch milliseconds; count down against `serverTime`. Errors are `application/problem+json` (RFC 9457):
 programs go by `type`, and by `retryable` where sending the same again may help."""
@@ -145,6 +148,11 @@ class Operation:
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether it is for nobody without one, where tokens say who asks."""
+        return self.owner or self.body is not None or self.scope is not None
+
     def kinds(self, tokens: bool) -> list[Kind]:
         """Every problem this operation may answer with.
 
@@ -156,7 +164,7 @@ class Operation:
             slugs.update(_TO_CALLERS)
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
-            slugs.update(_WITHOUT_TOKEN if self.body or self.owner else ())
+            slugs.update(_WITHOUT_TOKEN if self.needs_token else ())
             slugs.update(["user-mismatch"] if self.body is SeatAction else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
@@ -225,7 +233,7 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
     if tokens and not op.open:
         # Who reads may have a token, and is shown more then.
         bearer = {_BEARER: [op.scope] if op.scope else []}
-        described["security"] = [bearer] if op.body or op.owner else [bearer, {}]
+        described["security"] = [bearer] if op.needs_token else [bearer, {}]
     if op.security:
         described["security"] = [{op.security: []}, {}]
     if (op.user_header or op.owner) and not tokens:
@@ -378,7 +386,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         schema_generator=generator,
     )
     if tokens:
-        about = "A JSON Web Token. Its subject is the user; scopes are `events:write` and `seats:read`."
+        about = "A JSON Web Token. Its subject is the user; scopes are `events:write`, `seats:read` and `ops:read`."
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about}
         spec.components.security_scheme(_BEARER, scheme)
     about = "`METRICS_TOKEN` of the service, where it has one."

@@ -15,7 +15,7 @@ def asset(name: str) -> str:
     return files("reservation_http.assets").joinpath(name).read_text(encoding="utf-8")
 
 
-def framed(title: str, main: str, *, head: str = "", path: str = "") -> str:
+def framed(title: str, main: str, *, head: str = "", path: str = "", landmark: str = "main") -> str:
     """A page of the documentation.
 
     Arguments:
@@ -23,9 +23,11 @@ def framed(title: str, main: str, *, head: str = "", path: str = "") -> str:
         main: its content, as HTML.
         head: what else it loads, as HTML.
         path: its own, which the frame's links show to be here.
+        landmark: the element around it: another where the content has a `main` of its own.
     """
     html = asset("frame.html").replace(f'href="{path}"', f'href="{path}" aria-current="page"')
-    return html.replace("{{title}}", escape(title)).replace("{{head}}", head).replace("{{main}}", main)
+    html = html.replace("{{title}}", escape(title)).replace("{{head}}", head).replace("{{landmark}}", landmark)
+    return html.replace("{{main}}", main)
 
 
 def reference() -> str:
@@ -38,7 +40,7 @@ def reference() -> str:
 <noscript>
 <p class="text">This page needs JavaScript. What it shows is in <a href="/openapi.yaml">openapi.yaml</a>.</p>
 </noscript>"""
-    return framed("API reference", main, head=head, path="/docs")
+    return framed("API reference", main, head=head, path="/docs", landmark="div")
 
 
 def problem_list() -> str:

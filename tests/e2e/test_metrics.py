@@ -36,6 +36,13 @@ def _scrape(url: str) -> dict[str, float]:
         return figures(client.get(f"{url}/metrics").raise_for_status().text)
 
 
+def _of_all(url: str) -> tuple[int, int]:
+    """Seats that were held, and holds that have expired, as /ops/figures has them."""
+    with httpx.Client() as client:
+        found = client.get(f"{url}/ops/figures").raise_for_status().json()
+    return next(jobs["count"] for jobs in found["jobs"] if jobs["outcome"] == "held"), found["expired"]
+
+
 def test_whichever_process_answers_shows_all(make_service: Callable[..., Service]) -> None:
     """Two processes behind one port, two workers and a sweeper; also after one of each was killed and replaced."""
     service = make_service(API_PROCESSES="2", WORKER_PROCESSES="2", LOCK_EXPIRATION_TIME="1", METRICS_PORT="1")
@@ -59,6 +66,7 @@ def test_whichever_process_answers_shows_all(make_service: Callable[..., Service
     assert shown["reservation_http_connections_limit"] == 2 * 2000
     assert shown["reservation_breaker_open server=state"] == 0
     wait_for(lambda: _scrape(url).get("reservation_holds_expired_total") == 30)
+    wait_for(lambda: _of_all(url) == (30, 30))
     family = service.process.family()
     for part in (" api", " worker"):
         os.kill(next(pid for pid, line in family.items() if part in line), signal.SIGKILL)
@@ -68,6 +76,7 @@ def test_whichever_process_answers_shows_all(make_service: Callable[..., Service
     for _ in range(10):
         shown = _scrape(url)
         assert (shown[_HELD], shown[_ACCEPTED]) == (40, 40)
+    wait_for(lambda: _of_all(url)[0] == 40)
     service.close()
     assert not mine.exists()
 

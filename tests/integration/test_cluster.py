@@ -14,6 +14,7 @@ import redis
 from falcon import testing
 from redis.crc import key_slot
 
+from actors.figures import Readings
 from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from actors.sweeper import Sweeper
@@ -242,8 +243,7 @@ def test_a_loaded_slot_moves_to_and_fro_and_no_promise_breaks(store: Store, queu
         accepted.append(job)
         queue.send_jobs([(job, Task(action, seat, user, ""))])  # type: ignore[arg-type]  # one of two
         assert until_read(partial(_waited, store, job))
-        result = store.jobs.read(job).result
-        return result is not None and result.success
+        return until_read(partial(_succeeded, store, job))
 
     def buy(mine: int) -> None:
         for number in range(mine + 1, 301, buyers):
@@ -278,6 +278,11 @@ def _exists(store: Store, job: JobId) -> bool:
 def _waited(store: Store, job: JobId) -> bool:
     wait_for(lambda: store.jobs.read(job).ended, 40)
     return True
+
+
+def _succeeded(store: Store, job: JobId) -> bool:
+    result = store.jobs.read(job).result
+    return result is not None and result.success
 
 
 def _sweep(store: Store, queue: Queue, done: threading.Event) -> None:
@@ -318,7 +323,7 @@ def test_sums_without_a_nodes_events_are_not_shown(store: Store, queue: Queue, n
 
 
 def _shown(store: Store, queue: Queue) -> dict[str, float]:
-    return figures(exposition(registry(ServiceGauges(store, queue)), "")[0].decode())
+    return figures(exposition(registry(ServiceGauges(Readings(store, queue))), "")[0].decode())
 
 
 def test_a_list_without_a_nodes_events_is_not_shown(store: Store, nodes: RedisCluster) -> None:

@@ -13,6 +13,8 @@ from reservation_http.app import is_slow
 from reservation_http.quickstart import API, LANGUAGES, USER, source, steps
 
 PAGES = ["/docs", "/docs/quickstart", "/problems", "/problems/seat-held"]
+#: Links to what another change brings.
+NOT_YET = {"/ops"}
 DRAWINGS = ["/assets/seat-states.svg", "/assets/job-states.svg", "/assets/architecture.svg"]
 
 
@@ -148,7 +150,3 @@ def test_a_drawing_can_be_read(client: testing.TestClient, path: str) -> None:
 def _references(root: ElementTree.Element) -> Iterator[str]:
     for each in root.iter():
         yield from re.findall(r"url\(#(\w+)\)", each.get("marker-end") or "")
-
-
-#: Links to what another change brings.
-NOT_YET = {"/ops"}

@@ -8,7 +8,8 @@ import pytest
 from falcon import testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors import gauges
+from actors import figures as service_figures
+from actors.figures import Readings
 from actors.gauges import ServiceGauges
 from actors.queue import Queue
 from actors.sweeper import Sweeper
@@ -47,7 +48,7 @@ def scrape(client: testing.TestClient) -> dict[str, float]:
 
 
 def _read(store: Store, queue: Queue) -> dict[str, float]:
-    return figures(exposition(registry(ServiceGauges(store, queue)), "")[0].decode())
+    return figures(exposition(registry(ServiceGauges(Readings(store, queue))), "")[0].decode())
 
 
 def test_requests_are_counted_by_route_and_status(client: testing.TestClient, event: Event) -> None:
@@ -150,7 +151,7 @@ def test_the_service_as_a_whole(
     brief: Store, store: Store, queue: Queue, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of several events, in more than one go: what is on hold, open and oldest, and who is at work."""
-    monkeypatch.setattr(gauges, "_EVENTS_PER_LOOK", 2)
+    monkeypatch.setattr(service_figures, "_EVENTS_PER_LOOK", 2)
     events = [store.events.create("Opening night", 10) for _ in range(5)]
     for event in events:
         Buyer(store, user).hold(SeatId(event.id, 1))
@@ -189,7 +190,7 @@ def test_sums_that_took_too_long_are_left_out(
 ) -> None:
     """Half a sum would be untrue. The rest is there."""
     buyer.hold(SeatId(event.id, 1))
-    monkeypatch.setattr(gauges, "_BUDGET_S", -1)
+    monkeypatch.setattr(service_figures, "_BUDGET_S", -1)
     found = _read(store, queue)
     assert "reservation_holds_active" not in found
     assert found["reservation_active_events"] == 1
@@ -198,7 +199,7 @@ def test_sums_that_took_too_long_are_left_out(
 
 def test_it_is_read_once_a_second_at_most(store: Store, queue: Queue, event: Event, buyer: Buyer) -> None:
     """However many ask."""
-    shown = registry(ServiceGauges(store, queue))
+    shown = registry(ServiceGauges(Readings(store, queue)))
     exposition(shown, "")
     buyer.hold(SeatId(event.id, 1))
     assert b"reservation_holds_active 0.0" in exposition(shown, "")[0]

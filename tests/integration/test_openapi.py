@@ -104,6 +104,7 @@ def test_answers_are_as_described(settings: Settings, store: Store, event: Event
         ("post", "/seats/reserve", "/seats/reserve", held),
         ("post", "/seats/release", "/seats/release", held),
         ("get", "/health/ready", "/health/ready", None),
+        ("get", "/ops/figures", "/ops/figures", None),
     ]
     me = {"X-User-UUID": buyer.user}
     for method, path, target, body in calls:

@@ -1,7 +1,7 @@
 /** Who the user is, to see and to change: a UUID of this page's own, or a bearer token where the service asks for one. */
 
 import { byId } from "./dom.js";
-import { say } from "./toasts.js";
+import { retract, say } from "./toasts.js";
 
 export class Account {
   /** Whether the service has asked for a token. */
@@ -38,12 +38,16 @@ export class Account {
     this.#write();
   }
 
-  /** The service wants to know who asks, and does not: `why` if a token was refused. */
+  /** The service wants to know who asks, and does not: `why` if a token was refused, which is said where the next is entered. */
   require(why = "") {
     this.#asked = true;
-    if (why) this.identity.signIn("");
-    byId("token-error").textContent = why;
+    if (why) {
+      this.identity.signIn("");
+      byId("token-error").textContent = why;
+      retract("identity");
+    }
     this.#write();
+    if (why) this.ask();
   }
 
   /** Shows where to enter a token. */

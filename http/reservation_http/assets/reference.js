@@ -4,6 +4,17 @@ const paint = () => document.documentElement.classList.toggle("dark-mode", dark.
 dark.addEventListener("change", paint);
 paint();
 
+// The live feed has no end, so Swagger UI would never show it.
+const hasEnd = () => ({
+  statePlugins: {
+    spec: {
+      wrapSelectors: {
+        allowTryItOutFor: (allowed) => (state, path, method) => !path.endsWith("/stream") && allowed(path, method),
+      },
+    },
+  },
+});
+
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#reference",
@@ -16,4 +27,5 @@ SwaggerUIBundle({
   defaultModelExpandDepth: 3,
   syntaxHighlight: { theme: "nord" },
   validatorUrl: null,
+  plugins: [hasEnd],
 });

@@ -173,10 +173,10 @@ class Topic:
         self._picture = None
 
     async def _read(self) -> None:
-        """Reads on for ever, whatever becomes of the state."""
+        """Reads on, whatever becomes of the state."""
         retry_s = _RETRY_S
         heard = time.monotonic()
-        while True:
+        while not self._stopped:  # redis-py's client has been seen to swallow a cancellation
             try:
                 position, changes = await self._tail.after(self.event_id, self._position)
                 if changes and not self._follow(changes):

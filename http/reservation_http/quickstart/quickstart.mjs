@@ -14,7 +14,10 @@ async function call(path, body) {
   return told;
 }
 //: create
-const event = await call("/events/create", { name: "Opening night", totalSeats: 100 });
+const event = await call("/events/create", {
+  name: "Opening night",
+  totalSeats: 500,
+});
 console.log(event.id);
 //: hold
 const seat = { id: `${event.id}-12`, UUID: me };

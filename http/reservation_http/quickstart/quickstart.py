@@ -22,7 +22,7 @@ def post(path, body):
 
 
 #: create
-event = post("/events/create", {"name": "Opening night", "totalSeats": 100})
+event = post("/events/create", {"name": "Opening night", "totalSeats": 500})
 print(event["id"])
 #: hold
 seat = {"id": f"{event['id']}-12", "UUID": me}

@@ -6,7 +6,7 @@ ME='0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70'  # a random UUID
 JSON='Content-Type: application/json'
 #: create
 EVENT=$(curl -sS "$API/events/create" -H "$JSON" \
-  -d '{"name": "Opening night", "totalSeats": 100}' | jq -r .id)
+  -d '{"name": "Opening night", "totalSeats": 500}' | jq -r .id)
 echo "$EVENT"
 #: hold
 SEAT='{"id": "'$EVENT'-12", "UUID": "'$ME'"}'

@@ -23,8 +23,8 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; connect-src 'self'"
 )
-#: Where a page's file has the address of the stream service.
-_STREAM = "{{stream}}"
+#: Where a page's file has the address of the stream service, and whether it takes a token to be somebody.
+_STREAM, _AUTH = "{{stream}}", "{{auth}}"
 
 
 def show(resp: falcon.Response, html: str, stream: str = "") -> None:
@@ -92,7 +92,8 @@ class Assets:
 
 
 class WebPage:
-    """A page in a file of its own, which says in `<meta name="stream">` where the live feed is.
+    """A page in a file of its own, which says in `<meta name="stream">` where the live feed is, and in
+    `<meta name="auth">` what AUTH_MODE is.
 
     Arguments:
         name: of the file among the assets.
@@ -101,7 +102,7 @@ class WebPage:
     """
 
     def __init__(self, name: str, access: Access, stream: StreamAddress) -> None:
-        self._html = asset(name)
+        self._html = asset(name).replace(_AUTH, "none" if access.tokens is None else "jwt")
         self._access = access
         self._stream = stream
 
