@@ -26,7 +26,9 @@ export class Account {
     });
     byId("sign-in").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
-      const token = byId("token").value.trim().replace(/^bearer\s+/i, "");
+      const token = byId("token")
+        .value.trim()
+        .replace(/^bearer\s+/i, "");
       if (!token) return byId("token").focus();
       byId("token").value = "";
       identity.signIn(token);
@@ -70,7 +72,7 @@ export class Account {
     byId("who-label").textContent = stranger ? "Sign in" : "You are";
     byId("who-short").textContent = stranger ? "" : `${shown.slice(0, 4)}…`;
     byId("identity-about").textContent = stranger
-      ? "This service wants to know who you are before it holds seats. Paste a bearer token; it is kept until you close this tab."
+      ? "This service wants to know who you are before it holds seats. A token is kept until you close this tab."
       : token
         ? "A bearer token says who you are. It is kept until you close this tab."
         : "A random UUID, made by this page and kept in this browser. Whoever knows it can act for you.";

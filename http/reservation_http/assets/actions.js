@@ -1,6 +1,6 @@
 /**
- * What a user does to seats, as a client of the API should: a hold and a reservation are jobs, which are followed to their
- * end; a refusal is explained; whatever the outcome, the store ends up with what the service has said last.
+ * What a user does to seats, as a client of the API should: holds and reservations are jobs, which are followed to
+ * their end; a refusal is explained; whatever the outcome, the store ends up with what the service has said last.
  */
 
 import { Problem } from "./api.js";
@@ -11,6 +11,9 @@ import { retract, say, speak } from "./toasts.js";
 const LONG_MS = 1_000;
 
 export class Actions {
+  /** How many attempts have ended: what was read before one did is out of date. */
+  #ended = 0;
+
   /**
    * @param {import("./api.js").Api} api
    * @param {import("./store.js").Store} store
@@ -25,10 +28,16 @@ export class Actions {
     this.on = on;
   }
 
-  /** Reads which seats are the user's. */
+  /**
+   * Reads which seats are the user's.
+   * @returns {Promise<void>}
+   */
   async read() {
+    const ended = this.#ended;
     try {
-      this.store.own(await this.api.get(`/events/${this.store.event.id}/holds`));
+      const mine = await this.api.get(`/events/${this.store.event.id}/holds`);
+      if (ended !== this.#ended) return this.read();
+      this.store.own(mine);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       this.#refused(0, problem);
@@ -116,6 +125,7 @@ export class Actions {
       this.#refused(seat, problem);
       if (MINE_IN_DOUBT.has(problem.slug)) await this.read();
     } finally {
+      this.#ended += 1;
       this.store.await(seat, undefined);
     }
   }
@@ -129,7 +139,11 @@ export class Actions {
     }
     // What is not about one seat is said once, however many it kept one from.
     const general = GENERAL.has(problem.slug);
-    const heading = general ? title : /^The seat /.test(title) ? title.replace("The seat", `Seat ${seat}`) : `Seat ${seat}: ${title}`;
+    const heading = general
+      ? title
+      : /^The seat /.test(title)
+        ? title.replace("The seat", `Seat ${seat}`)
+        : `Seat ${seat}: ${title}`;
     say({ title: heading, detail, seconds }, { tone: "bad", about: general ? problem.slug : about(seat) });
     this.on.note(seat, title);
   }

@@ -58,7 +58,11 @@ export class Problem extends Error {
     } catch {
       // Not ours: a proxy in between.
       const { status } = response;
-      return new Problem("no-answer", { status, title: "No answer", detail: `Something in between answered ${status}.` }, retryAfter);
+      return new Problem(
+        "no-answer",
+        { status, title: "No answer", detail: `Something in between answered ${status}.` },
+        retryAfter,
+      );
     }
   }
 }
@@ -111,8 +115,8 @@ export class Api {
   }
 
   /**
-   * Follows a job to its end: looks at once, then at growing intervals, as it is told to. Throws a Problem when nobody knows
-   * the job any more.
+   * Follows a job to its end: looks at once, then at growing intervals, as it is told to. Throws a Problem when nobody
+   * knows the job any more.
    * @param {string} endpoint where it is read
    * @param {(job: Job) => void} onProgress told while it has not ended
    * @returns {Promise<Job>} completed or failed

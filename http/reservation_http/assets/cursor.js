@@ -1,6 +1,6 @@
 /**
- * The map for a keyboard and a screen reader: a grid (WAI-ARIA), of which only the cell exists that one is at. That cell lies
- * over its seat on the canvas, so that the focus ring is where the seat is.
+ * The map for a keyboard and a screen reader: a grid (WAI-ARIA), of which only the cell exists that one is at. That
+ * cell lies over its seat on the canvas, so that the focus ring is where the seat is.
  */
 
 /** Rows that Page Up and Page Down pass. */

@@ -98,12 +98,18 @@ export class EventList {
     let first;
     const fields = { name: "create-name", totalSeats: "create-seats" };
     for (const [field, id] of Object.entries(fields)) {
-      const message = errors.filter((error) => error.field === field).map((error) => error.message).join(" ");
+      const message = errors
+        .filter((error) => error.field === field)
+        .map((error) => error.message)
+        .join(" ");
       byId(`${id}-error`).textContent = message;
       byId(id).setAttribute("aria-invalid", String(message !== ""));
       if (message) first ??= byId(id);
     }
-    byId("create-error").textContent = errors.filter(({ field }) => !(field in fields)).map(({ message }) => message).join(" ");
+    byId("create-error").textContent = errors
+      .filter(({ field }) => !(field in fields))
+      .map(({ message }) => message)
+      .join(" ");
     first?.focus();
   }
 

@@ -1,8 +1,8 @@
 /**
  * The live feed of an event: Server-Sent Events, and the same by long poll where those do not get through.
  *
- * Nothing is missed. Who reconnects says which change it saw last (a browser by itself: `Last-Event-ID`), and goes on from
- * there, or is told to forget what it knows and begins with a snapshot, as who comes for the first time does.
+ * Nothing is missed. Who reconnects says which change it saw last (a browser by itself: `Last-Event-ID`), and goes on
+ * from there, or is told to forget what it knows and begins with a snapshot, as who comes for the first time does.
  */
 
 import { pause } from "./dom.js";

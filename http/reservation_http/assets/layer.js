@@ -8,9 +8,10 @@ import { Sprites } from "./sprites.js";
 
 /** The size of a seat as a share of the distance between two. */
 export const SEAT = 0.8;
-/** Distance between two seats from which rows have letters, and free seats numbers; CSS pixels. */
+/** Distance between two seats from which rows have letters, CSS pixels. */
 const LETTER_PITCH = 8;
-const NUMBER_PITCH = 30;
+/** Height from which the numbers of free seats can be read, CSS pixels. */
+const LEAST_NUMBER = 9.5;
 /** How large the picture may be, in windows, to have the whole hall; else it has the window and this much around it. */
 const MOST_WINDOWS = 4;
 const AROUND = 0.35;
@@ -66,7 +67,6 @@ export class Layer {
     this.#canvas.height = Math.max(1, Math.ceil((bottom - top) * this.#resolution));
     const size = Math.max(1, Math.round(this.#resolution * SEAT));
     if (this.#sprites?.size !== size) this.#sprites = new Sprites(theme, size);
-    this.#numbered = view.scale >= NUMBER_PITCH;
 
     if (size <= SMALL) this.#writeSeats(this.#sprites);
     this.#drawStage(view, theme);
@@ -144,8 +144,9 @@ export class Layer {
   /** Seats that are large enough have numbers. */
   #penForNumbers(/** @type {import("./view.js").View} */ view, /** @type {import("./sprites.js").Theme} */ theme) {
     const digits = Math.max(3, String(this.hall.total).length);
-    const size = Math.min(13, (view.scale * SEAT * 1.25) / digits) * view.ratio;
-    this.#pen(theme, `500 ${size}px ${theme.font}`, theme.looks[LOOK.free].glyph);
+    const size = Math.min(13, (view.scale * SEAT * 1.4) / digits);
+    this.#numbered = size >= LEAST_NUMBER;
+    this.#pen(theme, `500 ${size * view.ratio}px ${theme.font}`, theme.looks[LOOK.free].glyph);
   }
 
   #pen(/** @type {import("./sprites.js").Theme} */ theme, /** @type {string} */ font, /** @type {string} */ colour) {
@@ -182,7 +183,10 @@ export class Layer {
     const size = Math.min(13, Math.max(8, view.scale * 0.62)) * view.ratio;
     this.#pen(theme, `500 ${size}px ${theme.font}`, theme.muted);
     for (const row of hall.rows) {
-      for (const [seat, beside] of [[row.first, -1.3], [row.first + row.count - 1, 1.3]]) {
+      for (const [seat, beside] of [
+        [row.first, -1.3],
+        [row.first + row.count - 1, 1.3],
+      ]) {
         this.#ctx.fillText(row.name, this.#x(hall.x[seat] + beside), this.#y(hall.y[seat]));
       }
     }

@@ -1,6 +1,6 @@
 /**
- * Where each seat of a hall is: rows that bow around the stage, blocks with aisles between them, tiers of at most 26 rows.
- * A seat's number says where it is, so everybody sees the same hall.
+ * Where each seat of a hall is: rows that bow around the stage, blocks with aisles between them, tiers of at most 26
+ * rows. A seat's number says where it is, so everybody sees the same hall.
  *
  * The unit is the distance between two seats of a row. x is 0 in the middle; y grows away from the stage.
  *

@@ -1,4 +1,4 @@
-/** The seat map: a canvas of what is known of an event, which one can zoom, pan, point at, and walk through by keyboard. */
+/** The seat map: a canvas of what is known of an event, to zoom, pan, point at, and walk through by keyboard. */
 
 import { Cursor } from "./cursor.js";
 import { byId, calm } from "./dom.js";
@@ -363,7 +363,12 @@ export class SeatMap {
     ctx.fill();
   }
 
-  #ring(/** @type {number} */ seat, /** @type {number} */ width, /** @type {string} */ colour, /** @type {number} */ size) {
+  #ring(
+    /** @type {number} */ seat,
+    /** @type {number} */ width,
+    /** @type {string} */ colour,
+    /** @type {number} */ size,
+  ) {
     const ctx = this.#ctx;
     const [x, y] = this.view.toWindow(this.hall.x[seat], this.hall.y[seat]);
     ctx.strokeStyle = colour;

@@ -1,11 +1,12 @@
 /** Puts the page together: which of its views is shown stands in the address, so that it can be shared and reloaded. */
 
 import { Account } from "./account.js";
-import { Api } from "./api.js";
+import { Api, Problem } from "./api.js";
 import { byId } from "./dom.js";
 import { EventList } from "./events.js";
 import { Identity } from "./identity.js";
 import { Sale } from "./sale.js";
+import { explain } from "./words.js";
 
 const identity = new Identity();
 const api = new Api(identity);
@@ -19,21 +20,46 @@ const list = new EventList(api, {
 });
 /** @type {Sale | undefined} */
 let sale;
+/** Counts views: what arrives for one that was left is of no use. */
+let shown = 0;
 
 /** Shows what the address says. */
 function show() {
   const event = new URLSearchParams(location.search).get("event");
+  shown += 1;
   sale?.close();
   sale = undefined;
   byId("home").hidden = event !== null;
   byId("sale").hidden = event === null;
   document.body.dataset.view = event === null ? "home" : "sale";
-  if (event === null) {
-    document.title = "Seats";
-    list.show();
-  } else {
-    sale = new Sale(api, account);
-    sale.open(event);
+  document.title = "Seats";
+  if (event === null) list.show();
+  else open(event);
+}
+
+/**
+ * Shows an event, or why not.
+ * @param {string} id
+ * @returns {Promise<void>}
+ */
+async function open(id) {
+  const view = shown;
+  delete byId("sale").dataset.missing;
+  byId("event-name").textContent = byId("event-size").textContent = "";
+  try {
+    const event = await api.get(`/events/${encodeURIComponent(id)}`);
+    if (view === shown) sale = new Sale(api, account, event);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (view !== shown) return;
+    if (problem.slug === "token-invalid") {
+      account.require(problem.detail);
+      return open(id); // without it
+    }
+    const { title, detail } = explain(problem);
+    byId("sale").dataset.missing = "";
+    byId("event-name").textContent = problem.slug === "not-found" ? "No such event" : title;
+    byId("veil-text").textContent = detail;
   }
 }
 
@@ -41,7 +67,7 @@ function show() {
 function visit(/** @type {string} */ address) {
   history.pushState(null, "", address);
   show();
-  byId(sale ? "event-name" : "home-title").focus();
+  byId(document.body.dataset.view === "home" ? "home-title" : "event-name").focus();
   scrollTo(0, 0);
 }
 

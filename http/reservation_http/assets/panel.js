@@ -56,7 +56,7 @@ export class Panel {
     byId("allowance").textContent = store.limit ? `${digits(size)} of ${digits(store.limit)} on hold` : "";
     byId("allowance").classList.toggle("full", full);
     byId("holds-hint").textContent = store.holdDuration
-      ? `Choose a free seat in the map. A hold keeps it for you for ${duration(store.holdDuration / 1000)}; reserve it before then.`
+      ? `Choose a free seat in the map. A hold keeps it for ${duration(store.holdDuration / 1000)}; reserve it before then.`
       : "Choose a free seat in the map.";
     byId("holds-empty").hidden = this.#cards.size > 0;
     const free = [...store.holds].filter(([seat, hold]) => !store.pending.has(seat) && !hold.reservingUntil);

@@ -20,7 +20,15 @@ export function readTheme() {
     glyph: colour(`${name}-glyph`),
   }));
   const font = getComputedStyle(document.body).fontFamily;
-  return { looks, font, ground: colour("ground"), ink: colour("ink"), muted: colour("muted"), stage: colour("stage"), accent: colour("accent") };
+  return {
+    looks,
+    font,
+    ground: colour("ground"),
+    ink: colour("ink"),
+    muted: colour("muted"),
+    stage: colour("stage"),
+    accent: colour("accent"),
+  };
 }
 
 /** @typedef {ReturnType<typeof readTheme>} Theme */
@@ -49,7 +57,12 @@ export class Sprites {
   }
 
   /** Draws a seat around a point, both whole pixels. */
-  draw(/** @type {CanvasRenderingContext2D} */ ctx, /** @type {number} */ look, /** @type {number} */ x, /** @type {number} */ y) {
+  draw(
+    /** @type {CanvasRenderingContext2D} */ ctx,
+    /** @type {number} */ look,
+    /** @type {number} */ x,
+    /** @type {number} */ y,
+  ) {
     const cell = this.size + 2;
     const half = cell >> 1;
     ctx.drawImage(this.canvas, look * cell, 0, cell, cell, x - half, y - half, cell, cell);
@@ -90,7 +103,11 @@ export class Sprites {
 }
 
 /** Draws the swatches of a legend, at the size that the style sheet gives them. */
-export function drawSwatch(/** @type {HTMLCanvasElement} */ canvas, /** @type {Theme} */ theme, /** @type {number} */ look) {
+export function drawSwatch(
+  /** @type {HTMLCanvasElement} */ canvas,
+  /** @type {Theme} */ theme,
+  /** @type {number} */ look,
+) {
   const size = Math.round(canvas.clientWidth * devicePixelRatio);
   canvas.width = canvas.height = size;
   const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));

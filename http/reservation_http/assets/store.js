@@ -116,7 +116,9 @@ export class Store extends EventTarget {
   }
 
   /** Takes what `GET /events/{id}/holds` says: these are the user's seats, and no others. */
-  own(/** @type {{serverTime: number, limit: number, holdDuration: number, holds: any[], reservations: any[]}} */ mine) {
+  own(
+    /** @type {{serverTime: number, limit: number, holdDuration: number, holds: any[], reservations: any[]}} */ mine,
+  ) {
     this.clock.hear(mine.serverTime);
     this.limit = mine.limit;
     this.holdDuration = mine.holdDuration;
@@ -129,7 +131,10 @@ export class Store extends EventTarget {
   }
 
   /** The user holds this seat, as the service has answered. */
-  held(/** @type {number} */ seat, /** @type {import("./api.js").Seat} */ { expiresAt = 0, reservingUntil, serverTime }) {
+  held(
+    /** @type {number} */ seat,
+    /** @type {import("./api.js").Seat} */ { expiresAt = 0, reservingUntil, serverTime },
+  ) {
     this.clock.hear(serverTime);
     this.holds.set(seat, { expiresAt, reservingUntil });
     this.status[seat] = LOOK.held;

@@ -9,7 +9,7 @@ const MOST = 3;
 
 /**
  * Says something.
- * @param {{title: string, detail?: string, seconds?: number}} message `{countdown}` in `detail` counts down from `seconds`
+ * @param {{title: string, detail?: string, seconds?: number}} message `{countdown}` in `detail` counts `seconds` down
  * @param {object} [options]
  * @param {"good" | "bad" | "warning"} [options.tone]
  * @param {string} [options.about] what it is about: it takes the place of what was said about that

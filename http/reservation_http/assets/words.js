@@ -30,15 +30,23 @@ export function explain(/** @type {import("./api.js").Problem} */ problem) {
   if (slug === "limit-reached") {
     return { title: `You hold ${body.held} of ${body.limit} seats`, detail: ADVICE[slug] };
   }
-  if (slug === "rate-limited") return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
+  if (slug === "rate-limited")
+    return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
   // What a program has to do about a missing token is nothing that a person can.
   const needless = bare(problem.detail) === bare(title) || slug === "token-missing";
-  return { title: title.replace(/\.$/, ""), detail: [needless ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" ") };
+  return {
+    title: title.replace(/\.$/, ""),
+    detail: [needless ? "" : sentence(problem.detail), ADVICE[slug]].filter(Boolean).join(" "),
+  };
 }
 
 /** That something is tried again by itself. */
 export function explainWait(/** @type {import("./api.js").Problem} */ problem, /** @type {number} */ waitMs) {
-  return { title: problem.title, detail: `${sentence(problem.detail)} Trying again in {countdown}.`, seconds: Math.ceil(waitMs / 1000) };
+  return {
+    title: problem.title,
+    detail: `${sentence(problem.detail)} Trying again in {countdown}.`,
+    seconds: Math.ceil(waitMs / 1000),
+  };
 }
 
 /** Where a job is in the queue. */
@@ -56,7 +64,11 @@ export function duration(/** @type {number} */ seconds) {
 /** How many of an event's seats are in which state. */
 export function counts(/** @type {{free: number, held: number, reserved: number}} */ { free, held, reserved }) {
   if (free + held === 0) return `Sold out: all ${seats(reserved)} reserved`;
-  return [`${free.toLocaleString("en")} free`, held && `${held.toLocaleString("en")} on hold`, reserved && `${reserved.toLocaleString("en")} reserved`]
+  return [
+    `${free.toLocaleString("en")} free`,
+    held && `${held.toLocaleString("en")} on hold`,
+    reserved && `${reserved.toLocaleString("en")} reserved`,
+  ]
     .filter(Boolean)
     .join(" · ");
 }
