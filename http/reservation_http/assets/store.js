@@ -122,11 +122,17 @@ export class Store extends EventTarget {
     this.clock.hear(mine.serverTime);
     this.limit = mine.limit;
     this.holdDuration = mine.holdDuration;
+    const holdsBefore = this.holds;
     const before = [...this.holds.keys(), ...this.owned];
     this.holds = new Map(mine.holds.map((seat) => [Store.number(seat.id), seat]));
     this.owned = new Set(mine.reservations.map((seat) => Store.number(seat.id)));
     for (const seat of this.holds.keys()) this.status[seat] = LOOK.held;
     for (const seat of this.owned) this.status[seat] = LOOK.reserved;
+    // What has run out stays until it is counted down to its end, so that the user is told.
+    for (const [seat, hold] of holdsBefore) {
+      const ranOut = hold.expiresAt <= mine.serverTime && !this.holds.has(seat) && !this.owned.has(seat);
+      if (ranOut) this.holds.set(seat, { ...hold, reservingUntil: undefined });
+    }
     this.#changed(...before, ...this.holds.keys(), ...this.owned);
   }
 
