@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
@@ -13,8 +14,7 @@ from reservation_http.app import is_slow
 from reservation_http.quickstart import API, LANGUAGES, USER, source, steps
 
 PAGES = ["/docs", "/docs/quickstart", "/problems", "/problems/seat-held"]
-#: Links to what another change brings.
-NOT_YET = {"/ops"}
+ROOT = Path(__file__).parents[2]
 DRAWINGS = ["/assets/seat-states.svg", "/assets/job-states.svg", "/assets/architecture.svg"]
 
 
@@ -64,7 +64,7 @@ def test_whatever_a_page_leads_to_is_there(client: testing.TestClient, path: str
     """What it loads, where its links lead, and the parts of pages that they name."""
     parsed = _Page(client.simulate_get(path).text)
     assert len(parsed.loads | parsed.links) > 5
-    for url in (parsed.loads | parsed.links) - NOT_YET:
+    for url in parsed.loads | parsed.links:
         target, _, part = urljoin(path, url).partition("#")
         found = client.simulate_get(target)
         assert found.status_code in (200, 307), url
@@ -145,6 +145,16 @@ def test_a_drawing_can_be_read(client: testing.TestClient, path: str) -> None:
     assert "prefers-color-scheme: dark" in answer.text
     assert not re.search(r"@import|@font-face|<image|<script|href=|url\((?!#)", answer.text)
     assert set(_references(root)) == {each.get("id") for each in root.iter(f"{space}marker")}
+
+
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_what_a_document_leads_to_is_there(name: str) -> None:
+    """Files that it shows, or that its links name."""
+    document = ROOT / name
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", text)
+    paths = {one or other for one, other in targets if not (one or other).startswith(("http:", "https:"))}
+    assert [path for path in paths if not (document.parent / path).exists()] == []
 
 
 def _references(root: ElementTree.Element) -> Iterator[str]:
