@@ -43,6 +43,12 @@ def test_nobody_is_led_in_a_circle(make_client: Callable[..., testing.TestClient
     problem(client.simulate_get(f"/events/{event.id}/stream"), 404, "not-found")
 
 
+@pytest.mark.parametrize("query", ["stream?since=x", "changes?since=0&wait=31"])
+def test_a_question_that_cannot_be_is_refused_here(client: testing.TestClient, event: Event, query: str) -> None:
+    """As it would be there."""
+    problem(client.simulate_get(f"/events/{event.id}/{query}"), 422, "invalid-request")
+
+
 def test_an_id_that_cannot_be_leads_nowhere(client: testing.TestClient) -> None:
     """It is told here that there is nothing."""
     problem(client.simulate_get("/events/K3V9!/stream"), 404, "not-found")

@@ -9,7 +9,7 @@ from reservation.errors import NotFound
 from reservation.ids import parse_event_id
 from reservation.models import Changes
 from reservation_http.access import Access
-from reservation_http.exchange import digits, path_id
+from reservation_http.exchange import digits, path_id, read_query
 from reservation_http.openapi import operation
 from reservation_http.streams import StreamAddress
 
@@ -72,9 +72,10 @@ class _Elsewhere:
         self._stream = stream
         self._access = access
 
-    def _send(self, req: falcon.Request, event_id: str) -> None:
+    def _send(self, req: falcon.Request, event_id: str, query: type[BaseModel]) -> None:
         self._access.reader(req)
         path_id(parse_event_id, event_id)
+        read_query(req, query)  # a mistake in it is told where it was made
         base = self._stream.seen_by(req)
         if not base:  # it would come back here
             raise NotFound("The live feed is served by `reservation stream`, to which nothing in front leads.")
@@ -100,7 +101,7 @@ class EventStream(_Elsewhere):
         change's number. Who connects again with `Last-Event-ID` is told what was missed, or, where that is not known
         any more, `reset` and a new `snapshot`. `heartbeat` comes every ten to thirteen seconds: after 25 seconds of
         silence, connect again."""
-        self._send(req, event_id)
+        self._send(req, event_id, StreamQuery)
 
 
 class EventChanges(_Elsewhere):
@@ -118,4 +119,4 @@ class EventChanges(_Elsewhere):
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """The same as the stream for clients that cannot have one. With `wait`, answers as soon as there is a change.
         Read all seats, then ask again and again for what comes since the `sequence` that was last told."""
-        self._send(req, event_id)
+        self._send(req, event_id, ChangesQuery)
