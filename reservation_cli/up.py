@@ -194,9 +194,11 @@ def _announce(settings: Settings, children: dict[str, list[Child]]) -> None:
         f"""
 Ready: {parts} on {masked(settings.state_url)}
 
+  Seats      {base}/
+  Operations {base}/ops
+  Try it     {base}/docs
   API        {base}
   Live feed  {settings.stream_base}
-  Try it     {base}/docs
   OpenAPI    {base}/openapi.yaml
   Health     {base}/health/ready
   Who asks   {who}; rate limits {limits}
