@@ -86,7 +86,7 @@ async def _serve(settings: Settings, listener: socket.socket, stop: signals.Flag
     while not (stop or serving.done()):
         await asyncio.sleep(_LOOK_S)
         metrics.feed_open(hub.connections, hub.events)
-    hub.closed = True  # a balancer has to notice before connections are refused
+    hub.leaving = True  # a balancer has to notice before connections are refused
     if not serving.done():
         await asyncio.sleep(settings.shutdown_delay)
     server.should_exit = True
