@@ -97,6 +97,12 @@ FEED_DROPPED = Counter(
 _feed_connections = Gauge(
     "reservation_feed_connections", "Clients of the live feed.", multiprocess_mode="livesum", registry=REGISTRY
 )
+_feed_limit = Gauge(
+    "reservation_feed_connections_limit",
+    "Most of them: STREAM_CONNECTION_LIMIT of each process.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
 _feed_events = Gauge(
     "reservation_feed_events", "Events that they watch.", multiprocess_mode="livesum", registry=REGISTRY
 )
@@ -153,9 +159,10 @@ def job_ended(kind: JobType, code: Code, waited_ms: int) -> None:
     _JOB_SECONDS[kind](waited_ms / 1000)
 
 
-def feed_open(connections: int, events: int) -> None:
-    """Shows how many watch this process's feed, and what."""
+def feed_open(connections: int, events: int, limit: int) -> None:
+    """Shows how many watch this process's feed, how many may, and what."""
     _feed_connections.set(connections)
+    _feed_limit.set(limit)
     _feed_events.set(events)
 
 

@@ -11,7 +11,8 @@ import orjson
 
 from tests.waiting import wait_for
 
-_LETTERS = {"Available": "A", "On hold": "H", "Reserved": "R"}
+#: What a seat is, as `GET /events/{id}/seats` has it.
+LETTERS = {"Available": "A", "On hold": "H", "Reserved": "R"}
 
 
 class Told(NamedTuple):
@@ -45,7 +46,7 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            for told in _events(self.response.iter_lines()):
+            for told in events(self.response.iter_lines()):
                 self.told.append(told)
                 self._take(told)
         except httpx.HTTPError as error:
@@ -66,7 +67,7 @@ class Watch:
             assert self.sequence is None or sequence == self.sequence + 1, (self.sequence, told)
             self.sequence = sequence
             if self.seats:
-                self.seats[int(told.data["seat"].rpartition("-")[2]) - 1] = _LETTERS[told.data["to"]]
+                self.seats[int(told.data["seat"].rpartition("-")[2]) - 1] = LETTERS[told.data["to"]]
 
     def names(self) -> list[str]:
         """What the events are called, without heartbeats."""
@@ -90,7 +91,8 @@ class Watch:
         self._client.close()
 
 
-def _events(lines: Iterator[str]) -> Iterator[Told]:
+def events(lines: Iterator[str]) -> Iterator[Told]:
+    """Server-Sent Events (WHATWG HTML, section 9.2.6) of lines, as far as the feed uses them."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:

@@ -32,18 +32,19 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         raise ListenError(f"{name}: cannot listen on {host}:{port}: {error.strerror}") from None
 
 
-def room_for(wanted: int, setting: str) -> int:
+def room_for(wanted: int, setting: str, others: int = OTHER_FILES) -> int:
     """So many connections as this process may have open, at most `wanted`; lets it have them if it can.
 
     Arguments:
         setting: which has the number.
+        others: files that it may have open beside them.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + OTHER_FILES
+    needed = wanted + others
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - OTHER_FILES)
+    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - others)
     if possible < wanted:
         log.warning(f"fewer connections than {setting}: see ulimit -n", limit=wanted, possible=possible)
     return max(possible, 10)

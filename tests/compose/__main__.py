@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx
 from rich.console import Console
@@ -11,10 +12,16 @@ from rich.table import Table
 from tests.compose import hostile
 from tests.compose.load import Load
 from tests.compose.stack import Stack, compose_command, service_of
+from tests.compose.watch import Audience
 from tests.e2e.conftest import Process
 from tests.waiting import wait_for
 
-OURS = ("api", "worker", "sweeper")
+OURS = ("api", "stream", "worker", "sweeper")
+#: How many of these run: two, two, five and two.
+ALL = 11
+OTHERS = ("haproxy", "redis", "queue", "api", "stream", "sweeper")
+#: How long an HAProxy that has been replaced stays: `hard-stop-after`, seconds.
+LEFT_S = 30
 #: Of one address, in docker/haproxy.cfg.
 CONNECTIONS = 500
 #: `timeout http-request` there, and what a busy machine may add, seconds.
@@ -46,6 +53,10 @@ class Demo:
     def wait_until_selling(self) -> None:
         """Until it has reported what was sold so far."""
         self._sale.wait_for_line(" holds, ", 60)
+
+    def event(self) -> str:
+        """The id of what is sold."""
+        return self._sale.output.partition(" seats of event ")[2].partition(",")[0]
 
     def running(self) -> bool:
         return self._sale.process.poll() is None
@@ -105,15 +116,15 @@ class Drill:
 
     def scale(self) -> None:
         """Workers, from one to five, and nobody else."""
-        others = {c["Id"] for c in self._stack.containers("haproxy", "api", "redis", "queue", "sweeper")}
+        others = {c["Id"] for c in self._stack.containers(*OTHERS)}
         began = time.monotonic()
         self._stack.compose("up", "-d", "--scale", "worker=5")
         self._wait_ready(5)
         took = time.monotonic() - began
-        same = others == {c["Id"] for c in self._stack.containers("haproxy", "api", "redis", "queue", "sweeper")}
+        same = others == {c["Id"] for c in self._stack.containers(*OTHERS)}
         self.note(same, "workers 1 to 5, all others untouched", f"{took:.1f} s until all five work")
-        wait_for(lambda: self._stack.healthy(*OURS) == 9, 60)
-        self.note(True, "containers of api, worker, sweeper that are healthy", self._stack.healthy(*OURS))
+        wait_for(lambda: self._stack.healthy(*OURS) == ALL, 60)
+        self.note(True, "containers of ours that are healthy", self._stack.healthy(*OURS))
 
     def containers(self) -> None:
         """How they run."""
@@ -129,11 +140,11 @@ class Drill:
         users = {
             uid for c in running for uid in self._stack.docker("top", c["Id"], "-eo", "pid,uid").split()[3::2]
         }  # fmt: skip
-        self.note("0" not in users and len(running) == 13, f"users of {len(running)} containers", sorted(users))
+        self.note("0" not in users and len(running) == ALL + 4, f"users of {len(running)} containers", sorted(users))
         writable = [service_of(c) for c in running if not c["HostConfig"]["ReadonlyRootfs"]]
         self.note(not writable, "root file systems that are not read-only", len(writable))
         images = {c["Image"] for c in running if service_of(c) in OURS}
-        self.note(len(images) == 1, "images of api, worker, sweeper", len(images))
+        self.note(len(images) == 1, "images of all of ours", len(images))
         api = self._stack.containers("api")[0]["Id"]
         tools = [
             self._stack.run("docker", "exec", api, python, "-c", _NO_TOOLS.replace("sys.exit(", "print("), check=False)
@@ -184,7 +195,7 @@ class Drill:
             targets = httpx.get(f"{base}/targets", trust_env=False).json()["data"]["activeTargets"]
             return sorted((target["labels"]["job"], target["health"]) for target in targets)
 
-        expected = sorted([("api", "up")] * 2 + [("worker", "up")] * 5 + [("sweeper", "up")] * 2)
+        expected = sorted([("api", "up"), ("stream", "up")] * 2 + [("worker", "up")] * 5 + [("sweeper", "up")] * 2)
         _tried(lambda: states() == expected, 45)
         up = [job for job, health in states() if health == "up"]
         self.note(states() == expected, "scraped", ", ".join(f"{up.count(job)} {job}" for job in OURS))
@@ -202,13 +213,16 @@ class Drill:
         demo = Demo(self._stack)
         with Load(self._stack.url) as load:
             demo.wait_until_selling()
-            killed = {service: self._stack.kill(service) for service in ("worker", "sweeper")}
-            before = time.monotonic()
-            killed["api"] = self._stack.kill("api")
-            killed_s = time.monotonic()
-            self.note(demo.running(), "killed during the sale", ", ".join(killed))
-            _tried(lambda: self._stack.healthy(*OURS) == 9, 60)
-            self._wait_ready(5)
+            with Audience(self._stack.url, demo.event()) as audience:
+                killed = {service: self._stack.kill(service) for service in ("stream", "worker", "sweeper")}
+                before = time.monotonic()
+                killed["api"] = self._stack.kill("api")
+                killed_s = time.monotonic()
+                self.note(demo.running(), "killed during the sale", ", ".join(killed))
+                _tried(lambda: self._stack.healthy(*OURS) == ALL, 60)
+                self._wait_ready(5)
+                sale = demo.audit()
+                watched = audience.finding()
         failed = load.failed()
         flight = [r for r in failed if r.sent_s < killed_s + UNSURE_S and r.ended_s > before - UNSURE_S]
         self.note(
@@ -219,33 +233,42 @@ class Drill:
         )
         for request in failed:
             console.print(f"       {request.outcome} {request.what} {request.sent_s - killed_s:+.3f} s")
-        self.note(*_flat(demo.audit(), "the sale meanwhile"))
+        self.note(*_flat(sale, "the sale meanwhile"))
+        self.note(*_flat(watched, "who watched it"))
         back = {service_of(c): c["RestartCount"] for c in self._stack.containers(*OURS) if c["Id"] in killed.values()}
         self.note(back == dict.fromkeys(OURS, 1), "killed ones that are back", back)
 
     def roll(self) -> None:
-        """Every API is replaced, and nobody notices."""
-        old = {c["Id"] for c in self._stack.containers("api")}
+        """Every API is replaced, and nobody notices; and every stream service, which who watches goes on after."""
+        old = {c["Id"] for c in self._stack.containers("api", "stream")}
         began = time.monotonic()
-        with Load(self._stack.url) as load:
-            self._stack.run("docker/roll")
-            took = time.monotonic() - began
-        new = {c["Id"] for c in self._stack.containers("api")}
-        self.note(len(new) == len(old) == 2 and not new & old, "APIs replaced", f"{len(new - old)} in {took:.0f} s")
+        with ExitStack() as watching:
+            with Load(self._stack.url) as load:
+                audience = watching.enter_context(Audience(self._stack.url, load.event))
+                self._stack.run("docker/roll")
+                took = time.monotonic() - began
+            watched = audience.finding()
+        new = {c["Id"] for c in self._stack.containers("api", "stream")}
+        replaced = f"{len(new - old)} in {took:.0f} s"
+        self.note(len(new) == len(old) == 4 and not new & old, "APIs and stream services replaced", replaced)
         failed = load.failed()
         measured = f"{len(failed)} of {len(load.requests)} ({load.outcomes()}; the slowest {load.slowest_ms():.0f} ms)"
         self.note(not failed and len(load.requests) > 500, "requests lost meanwhile", measured)
+        self.note(*_flat(watched, "who watched meanwhile"))
+        self.note(not audience.refused, "of them refused", audience.refused)
 
     def restart_redis(self) -> None:
         """Both, one after the other, while seats are sold."""
         demo = Demo(self._stack)
         demo.wait_until_selling()
-        for service in ("queue", "redis"):
-            began = time.monotonic()
-            self._stack.docker("restart", self._stack.containers(service)[0]["Id"])
-            self.note(demo.running(), f"{service} restarted during the sale", f"{time.monotonic() - began:.1f} s")
-            self._wait_ready(5)
-        self.note(*_flat(demo.audit(), "the sale meanwhile"))
+        with Audience(self._stack.url, demo.event()) as audience:
+            for service in ("queue", "redis"):
+                began = time.monotonic()
+                self._stack.docker("restart", self._stack.containers(service)[0]["Id"])
+                self.note(demo.running(), f"{service} restarted during the sale", f"{time.monotonic() - began:.1f} s")
+                self._wait_ready(5)
+            self.note(*_flat(demo.audit(), "the sale meanwhile"))
+            self.note(*_flat(audience.finding(), "who watched it"))
 
     def outage(self) -> None:
         """While the state is gone an API says so itself, and what needs none of it is served."""
@@ -266,13 +289,26 @@ class Drill:
 
     def reload(self) -> None:
         """HAProxy reads its configuration again, and nobody notices."""
-        with Load(self._stack.url) as load:
-            for _ in range(2):
-                self._stack.docker("kill", "-s", "USR2", self._stack.containers("haproxy")[0]["Id"])
-                time.sleep(3)
+        haproxy = self._stack.containers("haproxy")[0]["Id"]
+
+        def processes() -> int:
+            return len(self._stack.docker("top", haproxy, "-eo", "pid").split()) - 1
+
+        with ExitStack() as watching:
+            with Load(self._stack.url) as load:
+                audience = watching.enter_context(Audience(self._stack.url, load.event))
+                for _ in range(2):
+                    self._stack.docker("kill", "-s", "USR2", haproxy)
+                    time.sleep(3)
+                kept = sum(watcher.again for watcher in audience.watchers)
+                self.note(not kept, "who watched and was cut off by that", kept)
+            _tried(lambda: processes() == 2, LEFT_S + 15)
+            self.note(processes() == 2, "processes of HAProxy after that", processes())
+            watched = audience.finding()
         failed = load.failed()
         measured = f"{len(failed)} of {len(load.requests)} ({load.outcomes()})"
         self.note(not failed and len(load.requests) > 100, "requests lost while HAProxy read its file twice", measured)
+        self.note(*_flat(watched, "who watched meanwhile"))
 
     def logs(self) -> None:
         """What they write reaches the host."""

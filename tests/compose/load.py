@@ -39,6 +39,9 @@ class Load:
     Arguments:
         url: of the service.
         clients: that send at the same time, one request each.
+
+    Attributes:
+        event: whose seats they hold.
     """
 
     def __init__(self, url: str, clients: int = 8) -> None:
@@ -51,7 +54,7 @@ class Load:
     def __enter__(self) -> "Load":
         with httpx.Client(base_url=self._url, trust_env=False) as client:
             answer = client.post("/events/create", json={"name": "Drill", "totalSeats": 5000})
-            self._event = str(answer.raise_for_status().json()["id"])
+            self.event = str(answer.raise_for_status().json()["id"])
         for thread in self._threads:
             thread.start()
         return self
@@ -77,11 +80,11 @@ class Load:
     def _run(self, choices: random.Random) -> None:
         with httpx.Client(base_url=self._url, trust_env=False, timeout=20) as client:
             while not self._stop.is_set():
-                seat, user = f"{self._event}-{choices.randint(1, 5000)}", str(uuid.uuid4())
+                seat, user = f"{self.event}-{choices.randint(1, 5000)}", str(uuid.uuid4())
                 held = self._send(client, "POST", "/seats/hold", user, {"id": seat, "UUID": user})
                 if held is not None and held.status_code == 202:
                     self._send(client, "GET", str(held.json()["statusEndpoint"]), user)
-                self._send(client, "GET", f"/seats/list/{self._event}?limit=1", user)
+                self._send(client, "GET", f"/seats/list/{self.event}?limit=1", user)
                 self._stop.wait(choices.uniform(0, 0.05))
 
     def _send(

@@ -360,6 +360,19 @@ def test_it_lets_everybody_go_when_it_stops(
         assert watch.names() == ["change"]
 
 
+def test_it_serves_on_while_a_balancer_has_yet_to_notice(make_stream: Callable[..., Stream], event: Event) -> None:
+    """SHUTDOWN_DELAY: who is still sent there is let in, and let go with the others."""
+    stream = make_stream(SHUTDOWN_DELAY="5")
+    stream.process.process.terminate()
+    wait_for(lambda: stream.http.get("/health/ready").status_code == 503)
+    assert stream.http.get("/health/ready").json()["status"] == "stopping"
+    assert stream.http.get(f"/events/{event.id}/changes").status_code == 200
+    with watching(stream.of(event)) as watch:
+        wait_for(lambda: bool(watch.told))
+        assert watch.ended.wait(10)
+        assert not watch.problem
+
+
 def test_several_processes_share_its_port(
     make_stream: Callable[..., Stream], store: Store, event: Event, buyer: Buyer
 ) -> None:

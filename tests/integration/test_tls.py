@@ -1,7 +1,8 @@
 """Redis over TLS: a server, the nodes of a cluster, and a primary with its Sentinels."""
 
+import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -10,14 +11,17 @@ import pytest
 import redis
 
 from actors.queue import Queue
+from reservation.changes import BEGINNING
 from reservation.checks import check
 from reservation.embedded import EmbeddedRedis, binary
 from reservation.errors import StateUnavailable
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
+from reservation.models import Change
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation.tail import Tail
 from tests.cluster import free_port
 from tests.conftest import wait_for, working
 from tests.tls import Certificate, certificate
@@ -72,7 +76,7 @@ def _sentinel(parts: ExitStack, signed: Certificate, folder: Path, primary: int)
 
 
 def test_seats_are_held_over_tls(url: str, signed: Certificate, make_settings: Callable[..., Settings]) -> None:
-    """State, queue and checks; several replies to one call among them."""
+    """State, queue, feed and checks; several replies to one call among them."""
     settings = make_settings(redis_url=f"{url}?ssl_ca_certs={signed.cert}")
     assert not [finding for finding in check(settings) if finding.fatal]
     store = Store.connect(settings, connections=4, pipelining=RoundPipelining)
@@ -86,9 +90,19 @@ def test_seats_are_held_over_tls(url: str, signed: Certificate, make_settings: C
         assert queue.send_jobs([(job, Task("HOLD_SEAT", s, user, "")) for s, job in zip(seats, jobs, strict=True)])
         wait_for(lambda: all(store.jobs.read(job).ended for job in jobs))
     assert {store.seats.get(seat).user for seat in seats} == {user}
+    assert [change.sequence for change in asyncio.run(_changes(settings, event.id))] == [1, 2, 3, 4, 5, 6]
     assert store.client.dbsize() > 0
     store.servers.close()
     queue.broker.servers.close()
+
+
+async def _changes(settings: Settings, event_id: str) -> Sequence[Change]:
+    """What the stream service would tell."""
+    tail = Tail(settings.state_url, most=1, block_s=1)
+    try:
+        return (await tail.after(event_id, BEGINNING))[1]
+    finally:
+        await tail.close()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(url: str, make_settings: Callable[..., Settings]) -> None:

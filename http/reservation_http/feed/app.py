@@ -48,7 +48,7 @@ class Readiness:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """200 while changes can be read and this process is not about to stop: who balances asks others then."""
         reachable = self._store.guard.closed or self._store.servers.many
-        status = "stopping" if self._hub.closed else "ready" if reachable else "unavailable"
+        status = "stopping" if self._hub.leaving else "ready" if reachable else "unavailable"
         resp.status = 200 if status == "ready" else 503
         resp.media = {"status": status, "connections": self._hub.connections, "events": self._hub.events}
 

@@ -28,6 +28,11 @@ class Hub:
         tail: what waits for their changes.
         most: connections at once.
         most_each: the same, from one address.
+
+    Attributes:
+        connections: those that there are.
+        leaving: whether it is about to close; it serves on meanwhile, as ever.
+        closed: whether it takes no more.
     """
 
     def __init__(self, store: Store, tail: Tail, most: int, most_each: int) -> None:
@@ -37,7 +42,7 @@ class Hub:
         self._addresses: Counter[str] = Counter()
         self._viewers: set[Viewer] = set()
         self.connections = 0
-        self.closed = False
+        self.leaving = self.closed = False
 
     @property
     def events(self) -> int:
@@ -106,7 +111,7 @@ class Hub:
 
     async def close(self) -> None:
         """Lets everybody go. They connect again, and go on where they are."""
-        self.closed = True
+        self.leaving = self.closed = True
         for viewer in list(self._viewers):
             viewer.leave()
         for opening in list(self._topics.values()):

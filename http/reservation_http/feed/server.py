@@ -58,7 +58,8 @@ async def _serve(settings: Settings, listener: socket.socket, stop: signals.Flag
     store = Store.connect(settings, _CONNECTIONS, SOCKET_TIMEOUT_S)
     store.guard.start()
     tail = Tail(settings.state_url, MOST_EVENTS, HEARTBEAT_S / 4)
-    most = sockets.room_for(settings.stream_connection_limit, "STREAM_CONNECTION_LIMIT")
+    others = sockets.OTHER_FILES + MOST_EVENTS
+    most = sockets.room_for(settings.stream_connection_limit, "STREAM_CONNECTION_LIMIT", others)
     hub = Hub(store, tail, most, settings.stream_address_limit)
     tidying = asyncio.create_task(hub.tidy())
     server = _Server(
@@ -85,8 +86,8 @@ async def _serve(settings: Settings, listener: socket.socket, stop: signals.Flag
     memory.settle()
     while not (stop or serving.done()):
         await asyncio.sleep(_LOOK_S)
-        metrics.feed_open(hub.connections, hub.events)
-    hub.closed = True  # a balancer has to notice before connections are refused
+        metrics.feed_open(hub.connections, hub.events, most)
+    hub.leaving = True  # a balancer has to notice before connections are refused
     if not serving.done():
         await asyncio.sleep(settings.shutdown_delay)
     server.should_exit = True
