@@ -70,9 +70,9 @@ def _client(url: str, common: dict[str, Any]) -> "Redis | RedisCluster":
         nodes = [ClusterNode(host, port) for host, port in target.addresses]
         return RedisCluster(startup_nodes=nodes, **(target.client_options | common))
     if target.kind == "sentinel":
-        return Redis(connection_pool=_watched_pool(target, common))
+        return Redis.from_pool(_watched_pool(target, common))
     pool = BlockingConnectionPool.from_url(url, timeout=CONNECT_TIMEOUT_S, **common)
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 def _watched_pool(target: Target, common: dict[str, Any]) -> SentinelConnectionPool:

@@ -1,6 +1,7 @@
 """Server-Sent Events (WHATWG HTML, section 9.2), as bytes: made once, however many watch."""
 
 import random
+import time
 
 #: How long a client waits before it connects again, ms: each another time, or all would come at once.
 _RETRY_MS = (500, 1_500)
@@ -15,6 +16,11 @@ def event(name: str, data: bytes, sequence: int | None = None) -> bytes:
     """
     number = b"" if sequence is None else b"id: %d\n" % sequence
     return b"event: %s\n%sdata: %s\n\n" % (name.encode(), number, data)
+
+
+def heartbeat(sequence: int) -> bytes:
+    """That there is nothing after a change, now."""
+    return event("heartbeat", b'{"sequence":%d,"time":%d}' % (sequence, time.time() * 1000))
 
 
 def opening() -> bytes:

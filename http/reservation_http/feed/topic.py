@@ -196,7 +196,7 @@ class Topic:
                 await self._publish(position, changes)
             if time.monotonic() - heard > HEARTBEAT_S:
                 heard = time.monotonic()
-                await self._tell(self.heartbeat())
+                await self._tell(sse.heartbeat(self.sequence))
 
     def _follow(self, changes: Sequence[Change]) -> bool:
         """Whether changes are those that come after what is known."""
@@ -214,10 +214,6 @@ class Topic:
         now_ms = time.time() * 1000
         for change in changes:
             metrics.change_told(max(0.0, now_ms - change.time) / 1000)
-
-    def heartbeat(self) -> bytes:
-        """That there is nothing after what was told, now."""
-        return sse.event("heartbeat", b'{"sequence":%d,"time":%d}' % (self.sequence, time.time() * 1000))
 
     def _wake(self) -> None:
         woken, self._next = self._next, asyncio.get_running_loop().create_future()

@@ -32,7 +32,8 @@ class Viewer:
         told = await self._topic.recall(self._sequence)
         if told is None:
             return sse.opening() + _reset() + await self._picture()
-        return sse.opening() + self._take(told) + self._topic.heartbeat()
+        # Whatever has come meanwhile is told next: it is not for the heartbeat to be ahead of it.
+        return sse.opening() + self._take(told) + sse.heartbeat(self._sequence)
 
     async def events(self, beginning: bytes, connection: Connection) -> AsyncIterator[bytes]:
         """The body of the answer, but for the changes that `tell` writes in between.
