@@ -1,7 +1,9 @@
 """`make screenshots`: the README's pictures, of a sale that is going on."""
 
 import random
+import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,10 +12,15 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import PHONE, Person, Site, Watch, chromium
 from tests.browser.hall import Hall
+from tests.e2e.conftest import Process
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SEATS = 500
 DESK = {"viewport": {"width": 1280, "height": 800}}
+#: For how long there are sales before the operations page is pictured, which shows the last two minutes.
+OPERATIONS_S = 80
+#: What it says of jobs when there are some.
+BUSY = re.compile(r"[1-9][\d.]*\s*a second")
 #: Always the same sale, so that a new picture shows what has become of the pages.
 CHANCE = random.Random(5)  # noqa: S311  # nothing secret
 
@@ -89,6 +96,20 @@ def docs(browser: Browser, site: Site) -> None:
     page.screenshot(path=FOLDER / "docs.png")
 
 
+def operations(browser: Browser, site: Site) -> None:
+    """The operations page, after some sales and in the middle of one."""
+    page = visitor(browser, site, someone(), viewport={"width": 1280, "height": 980}).go("/ops")
+    began = time.monotonic()
+    while True:
+        demo = Process("demo", "--url", str(site.http.base_url), cwd=site.folder)
+        if time.monotonic() - began > OPERATIONS_S:
+            break
+        demo.join(300)
+    expect(page.get_by_role("listitem").filter(has_text="Jobs ended")).to_contain_text(BUSY, timeout=60_000)
+    page.screenshot(path=FOLDER / "ops.png")
+    demo.join(300)
+
+
 def main() -> None:
     """Takes all of them."""
     FOLDER.mkdir(exist_ok=True)
@@ -97,6 +118,7 @@ def main() -> None:
         try:
             docs(browser, site)
             seats(browser, site)
+            operations(browser, site)
         finally:
             site.close()
 

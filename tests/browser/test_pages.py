@@ -7,7 +7,7 @@ import pytest
 from tests.browser.conftest import PHONE, Person, accessible
 
 #: Pages that are there without an event.
-PAGES = ["/", "/docs", "/docs/quickstart", "/problems", "/problems/seat-held"]
+PAGES = ["/", "/ops", "/docs", "/docs/quickstart", "/problems", "/problems/seat-held"]
 
 #: What is not ours to mend: in Swagger UI the button that opens an operation has a link to it inside.
 NOT_OURS = {"/docs": ["nested-interactive"]}
