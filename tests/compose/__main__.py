@@ -21,7 +21,7 @@ OURS = ("api", "stream", "worker", "sweeper")
 ALL = 11
 OTHERS = ("haproxy", "redis", "queue", "api", "stream", "sweeper")
 #: How long an HAProxy that has been replaced stays: `hard-stop-after`, seconds.
-LEFT_S = 30
+LEFT_S = 35
 #: Of one address, in docker/haproxy.cfg.
 CONNECTIONS = 500
 #: `timeout http-request` there, and what a busy machine may add, seconds.
