@@ -75,9 +75,7 @@ class Tail:
             position: the entry's id.
         """
         streams = await self._servers.read(keys.changes(event_id), position, self._block_ms)
-        # By name in a list of pairs, or in a mapping, as the version of the protocol has it.
-        found = streams.values() if isinstance(streams, dict) else (entries for _, entries in streams or ())
-        entries = [entry for part in found for entry in (part[0] if part and isinstance(part[0], list) else part)]
+        entries = streams[0][1] if streams else []
         changes = [read(event_id, at, entry["seq"], entry["seat"], entry["cause"]) for at, entry in entries]
         return entries[-1][0] if entries else position, changes
 

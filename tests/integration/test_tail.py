@@ -107,7 +107,7 @@ def _assert_whole(store: Store, event: Event, ear: Ear) -> None:
 
 def _of_another_node(store: Store, nodes: RedisCluster, node: Node) -> Event:
     """An event that is not on a node."""
-    while nodes.owner(slot((event := store.events.create("Matinee", 500)).id)) is node:
+    while nodes.owner(slot((event := store.events.create("Matinee", 5_000)).id)) is node:
         pass
     return event
 
