@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,6 +27,8 @@ from tests.e2e.conftest import Service, free_port
 
 #: How long a page may take to show what it is asked for, ms: what has a bound of its own is measured in the page.
 PATIENCE_MS = 10_000
+#: What Chromium says of each request when the machine gets another address, as by a container that starts beside.
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 #: What a phone is: as wide as most, and touched.
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 780},
@@ -34,6 +36,17 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
+
+
+#: What axe-core is asked in which colours: in dark only about them.
+SCHEMES: list[tuple[Literal["light", "dark"], dict[str, Any]]] = [
+    ("light", {}),
+    ("dark", {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}),
+]
+#: Resolves when nothing moves any more, or fades in: what is half there has no contrast.
+STILL = """() => Promise.allSettled(document.getAnimations()
+    .filter(one => Number.isFinite(one.effect.getComputedTiming().endTime))
+    .map(one => one.finished))"""
 
 
 class Site(Service):
@@ -73,7 +86,7 @@ class Watch:
         assert not self._found, "\n".join(self._found)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning", "assert"):
+        if message.type in ("error", "warning", "assert") and NETWORK_CHANGED not in message.text:
             self._found.append(f"console {message.type}: {message.text} ({message.location.get('url')})")
 
     def _on_error(self, error: WebError) -> None:
@@ -86,7 +99,7 @@ class Watch:
 
     def _on_failure(self, request: Request) -> None:
         # Aborted is what the page itself gave up: a feed, when it is left.
-        if request.failure != "net::ERR_ABORTED":
+        if request.failure not in ("net::ERR_ABORTED", NETWORK_CHANGED):
             self._found.append(f"failed: {request.method} {request.url}: {request.failure}")
 
 
@@ -154,16 +167,26 @@ def person(browser: Browser, site: Site) -> Iterator[Callable[..., Person]]:
         one.watch.check()
 
 
-def accessible(page: Page, **options: Any) -> None:
-    """Fails if axe-core finds what is a serious or critical obstacle to somebody."""
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
-    grave = [
-        f"{rule['id']} ({rule['impact']}): {rule['help']}\n"
-        + "\n".join(f"    {' '.join(map(str, node['target']))}: {node['html'][:160]}" for node in rule["nodes"][:5])
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-    ]
-    assert not grave, "\n".join(grave)
+def accessible(page: Page, **rules: dict[str, bool]) -> None:
+    """Fails if axe-core finds what is a serious or critical obstacle to somebody: in light, and of its colours in dark.
+
+    Arguments:
+        page: as it is now.
+        rules: which of axe-core's rules are on or off, where that differs from its default.
+    """
+    for scheme, only in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(STILL)
+        options = {"resultTypes": ["violations"], "rules": rules, **only}
+        found = Axe().run(page, options=options).response["violations"]
+        grave = [
+            f"{scheme}: {rule['id']} ({rule['impact']}): {rule['help']}\n"
+            + "\n".join(f"    {' '.join(map(str, node['target']))}: {node['html'][:160]}" for node in rule["nodes"][:5])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+        ]
+        assert not grave, "\n".join(grave)
+    page.emulate_media(color_scheme="light")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from statistics import median
 from uuid import uuid4
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Person, Site, accessible
@@ -208,7 +207,7 @@ def test_works_on_a_phone(person: Callable[..., Person], site: Site) -> None:
     hall.held(250)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # WCAG 2.2, 2.5.8: 24 pixels at least, which axe-core does not look at unless it is told to.
-    accessible(page, rules={"target-size": {"enabled": True}})
+    accessible(page, **{"target-size": {"enabled": True}})
     page.get_by_role("button", name="Reserve seat 250").tap()
     hall.owns(250)
 
@@ -230,11 +229,10 @@ def test_a_tap_on_a_small_seat_zooms_first(person: Callable[..., Person], site: 
     assert page_size["width"] >= 24
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_is_accessible(person: Callable[..., Person], site: Site, scheme: str) -> None:
+def test_is_accessible(person: Callable[..., Person], site: Site) -> None:
     """axe-core finds nothing serious: in the list, at an event with holds and a message, in what opens."""
     event = site.create(100)
-    one = person(color_scheme=scheme)
+    one = person()
     page = one.go("/")
     expect(page.get_by_role("list", name="Events").get_by_role("listitem").first).to_be_visible()
     accessible(page)

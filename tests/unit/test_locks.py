@@ -22,6 +22,7 @@ LOCKS = {
     "up": (["embedded"], True),
     "dev": (["embedded", "dev", "fuzz", "supply"], True),
     "bench": (["embedded", "dev", "bench"], True),
+    "browser": (["embedded", "dev", "browser"], True),
 }
 
 
