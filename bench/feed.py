@@ -33,8 +33,8 @@ from reservation.settings import Settings
 from reservation.store import Store
 from tests.e2e.conftest import Process, free_port
 
-#: Events that the connections are spread over, one run each.
-_EVENTS = (1, 10, 100)
+#: Events, and which part of the connections is spread over them, one run each.
+_CASES = ((100, 1.0), (10, 1.0), (1, 1.0), (1, 0.4))
 #: Of how many connections one has its changes looked at; the others are read, and no more.
 _SAMPLE = 20
 _WARM_UP_S = 3.0
@@ -88,10 +88,10 @@ def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
         seen = []
-        for events in _EVENTS:
-            (part := Path(folder) / str(events)).mkdir()
-            seen.append(_run(part, events, options.connections, options.rate, options.seconds))
-            console.print(_table(seen[-1:]))
+        for events, share in _CASES:
+            (part := Path(folder) / f"{events}-{share}").mkdir()
+            seen.append(_run(part, events, round(options.connections * share), options.rate, options.seconds))
+            console.print(f"{events} events, {seen[-1].connections:,} watching: p99 {seen[-1].p99_ms:.0f} ms")
     content = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": results.machine(),
