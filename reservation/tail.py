@@ -94,7 +94,10 @@ class _One:
         return await self._server.xread({key: position}, count=_MOST, block=block_ms)
 
     async def close(self) -> None:
+        pool = self._server.connection_pool
         await self._server.aclose()  # type: ignore[union-attr, unused-ignore]  # redis-py types few
+        if isinstance(pool, SentinelConnectionPool):  # which leaves those to the Sentinels open
+            await asyncio.gather(*(sentinel.aclose() for sentinel in pool.sentinel_manager.sentinels))
 
 
 class _Nodes:
