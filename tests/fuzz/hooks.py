@@ -11,13 +11,13 @@ from typing import Any
 
 import schemathesis
 
-from reservation.ids import EVENT_ID_PATTERN, SEAT_ID_PATTERN, UUID_PATTERN
+from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN
 from reservation_http import repeats
 
 #: A user, an event of 50 seats, and a file for what was answered.
 _USER, _EVENT, _TALLY = (os.environ.get(name, "") for name in ("FUZZED_USER", "FUZZED_EVENT", "FUZZ_TALLY"))
-_IS_EVENT, _IS_SEAT, _IS_USER, _IS_KEY = (
-    re.compile(pattern).search for pattern in (EVENT_ID_PATTERN, SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN)
+_IS_SEAT, _IS_USER, _IS_KEY = (
+    re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN)
 )
 _jobs: deque[str] = deque(maxlen=50)
 _answers: Counter[tuple[str, int]] = Counter()
@@ -37,14 +37,6 @@ def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any)
     if _jobs:
         known["job_id"] = _jobs[_choice(path_parameters, len(_jobs))]
     return {name: known.get(name, value) if _choice(value, 2) else value for name, value in path_parameters.items()}
-
-
-@schemathesis.hook
-def map_query(context: schemathesis.HookContext, query: Any) -> Any:
-    """Every cursor that could be an event is one that there is: 422 for another is right, and no finding."""
-    if isinstance(query, dict) and isinstance(cursor := query.get("cursor"), str) and _IS_EVENT(cursor):
-        query["cursor"] = _EVENT
-    return query
 
 
 @schemathesis.hook

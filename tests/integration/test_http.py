@@ -451,14 +451,19 @@ def test_events_come_in_pages(client: testing.TestClient, store: Store) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [("limit=0", "limit"), ("limit=101", "limit"), ("limit=", "limit"), ("limit=5&limit=6", "limit"),
-     ("cursor=k3v9x2m7qb", "cursor"), ("cursor=K3V9X2M7QA", "cursor"), ("cursor=", "cursor"), ("cursor=1", "cursor")],
+     ("cursor=K3V9X2M7QA", "cursor"), ("cursor=", "cursor"), ("cursor=1", "cursor")],
 )  # fmt: skip
 def test_pages_of_events_that_cannot_be_are_422(
     client: testing.TestClient, event: Event, query: str, field: str
 ) -> None:
-    """The parameter is named; a cursor that is no event is one of them."""
+    """The parameter is named."""
     refused = client.simulate_get("/events", query_string=query)
     assert [e["field"] for e in problem(refused, 422, "invalid-request")["errors"]] == [field]
+
+
+def test_a_page_after_an_event_that_is_not_there_is_not_found(client: testing.TestClient, event: Event) -> None:
+    """It could be an event, so the question is sound."""
+    problem(client.simulate_get("/events", query_string="cursor=k3v9x2m7qb"), 404, "not-found")
 
 
 def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buyer: Buyer) -> None:

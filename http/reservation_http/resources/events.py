@@ -5,12 +5,11 @@ from typing import Annotated
 import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from reservation.errors import InvalidId, NotFound
+from reservation.errors import InvalidId
 from reservation.events import Events, FreeList
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
 from reservation.models import Event, EventList, FreeSeats, NewEvent, SeatMap
 from reservation_http.access import CREATE_EVENTS, Access
-from reservation_http.errors import InvalidRequest
 from reservation_http.exchange import digits, path_id, read_query, write
 from reservation_http.openapi import operation
 
@@ -89,17 +88,14 @@ class EventIndex:
         tag="events",
         query=EventPage,
         answers={200: EventList},
-        problems=("invalid-request", "state-unavailable"),
+        problems=("not-found", "invalid-request", "state-unavailable"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The newest first, with how many of their seats are free, on hold and reserved; a seat whose hold has run out
         is free at once. Events that are created meanwhile move no page."""
         self._access.reader(req)
         page = read_query(req, EventPage)
-        try:
-            events = self._events.newest(page.limit, page.cursor or "")
-        except NotFound as unknown:
-            raise InvalidRequest([{"field": "cursor", "message": unknown.detail}]) from None
+        events = self._events.newest(page.limit, page.cursor or "")
         resp.set_header("Cache-Control", "no-cache")
         write(resp, events)
 
