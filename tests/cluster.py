@@ -118,14 +118,19 @@ class RedisCluster:
             primary = self.nodes[number % primaries]
             wait_for(lambda node=node, primary=primary: primary.id in str(node.say("CLUSTER", "NODES")), 30)  # type: ignore[misc]  # bound now
             node.say("CLUSTER", "REPLICATE", primary.id)
-        wait_for(lambda: all(self._whole(node) for node in self.nodes), 30)
+        self.wait_until_whole()
         if primaries < len(self.nodes):
             wait_for(lambda: all(self._linked(node) for node in self.nodes[primaries:]), 30)
+
+    def wait_until_whole(self) -> None:
+        """Until every node takes every other for one that is there. One that has come back is missed by some for a
+        while: were another to go meanwhile, most would be gone, and nobody would answer."""
+        wait_for(lambda: all(self._whole(node) for node in self.nodes), 30)
 
     @staticmethod
     def _whole(node: Node) -> bool:
         info = node.info()
-        return info["cluster_state"] == "ok" and int(info["cluster_slots_assigned"]) == _SLOTS
+        return info["cluster_state"] == "ok" and int(info["cluster_slots_ok"]) == _SLOTS
 
     @staticmethod
     def _linked(node: Node) -> bool:

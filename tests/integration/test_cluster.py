@@ -43,10 +43,17 @@ Make = Callable[..., Settings]
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[RedisCluster]:
-    """Three primaries."""
+def primaries() -> Iterator[RedisCluster]:
+    """Three of them."""
     with cluster() as nodes:
         yield nodes
+
+
+@pytest.fixture
+def nodes(primaries: RedisCluster) -> RedisCluster:
+    """The same, whatever a test before has done to one of them."""
+    primaries.wait_until_whole()
+    return primaries
 
 
 @pytest.fixture
@@ -406,6 +413,7 @@ def test_what_is_on_other_nodes_is_swept(store: Store, queue: Queue, nodes: Redi
         finally:
             node.go_on()
         wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
+        nodes.wait_until_whole()
 
 
 def _swept(sweeper: Sweeper, store: Store, jobs: list[JobId]) -> bool:
@@ -434,6 +442,7 @@ def test_jobs_go_by_another_queue_while_theirs_is_gone(store: Store, queue: Queu
             finally:
                 node.go_on()
         wait_for(lambda event=events[node.port]: not _is_refused(store, event))  # type: ignore[misc]  # bound now
+        nodes.wait_until_whole()
 
 
 # What is known of the nodes ---------------------------------------------------------------------------------------
