@@ -37,6 +37,8 @@ class Process:
     """A process of ours, its output, and the processes below it. It goes when the tests go, however they go."""
 
     def __init__(self, *arguments: str, cwd: Path, **environment: str) -> None:
+        if arguments[0] == "up":  # the port after PORT may be anybody's
+            environment.setdefault("STREAM_PORT", str(free_port()))
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=cwd,

@@ -92,9 +92,10 @@ def test_all_processes_are_replaced_and_no_request_fails(make_service: Make) -> 
             after = service.process.family()
             replaced = {line for pid, line in before.items() if pid not in after}
             assert load.wrong == []
-            assert {line.split(" reservation_cli ")[-1].split()[0] for line in replaced} == {"api", "worker", "sweeper"}
+            roles = {line.split(" reservation_cli ")[-1].split()[0] for line in replaced}
+            assert roles == {"api", "stream", "worker", "sweeper"}
             assert sorted(before.values()) == sorted(after.values())
-            assert sum(pid not in after for pid in before) == 5
+            assert sum(pid not in after for pid in before) == 6
             assert load.answered > served
     assert load.wrong == []
     assert "died" not in service.process.output
