@@ -112,6 +112,28 @@ def test_a_picture_is_drawn_anew_once_the_changes_since_are_not_kept(
     _run(store, settings, event, test)
 
 
+def test_what_was_recalled_is_gone_on_from_without_a_gap(
+    store: Store, settings: Settings, event: Event, buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the state had more than had been read here."""
+    monkeypatch.setattr(topics, "KEPT", 2)
+
+    async def test(topic: Topic, tail: Late) -> None:
+        monkeypatch.setattr(topics, "KEPT", 10)
+        buyer.hold(SeatId(event.id, 4))
+        recalling = asyncio.create_task(topic.recall(0))
+        await asyncio.sleep(0.1)
+        tail.let.set()
+        told = await recalling
+        assert told is not None
+        assert [one.change.sequence for one in told] == [1, 2, 3, 4]
+        assert topic.since(4) == []
+
+    for number in (1, 2, 3):
+        buyer.hold(SeatId(event.id, number))
+    _run(store, settings, event, test)
+
+
 def test_silence_is_told_of(
     store: Store, settings: Settings, event: Event, buyer: Buyer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,8 +21,7 @@ log = structlog.get_logger()
 
 #: Changes that are kept for who comes back, or takes a moment to read.
 KEPT = 1_000
-#: How often who watches hears that there is nothing new, seconds. That it may take so long until a change is read
-#: that never comes is the same time.
+#: How often who watches hears that there is nothing new, seconds.
 HEARTBEAT_S = 10.0
 #: How old the picture of the seats may be that a watcher begins with, seconds: the changes since are sent with it.
 _PICTURE_S = 1.0
@@ -131,6 +130,8 @@ class Topic:
         if kept is not None or sequence > self.sequence:
             return kept
         recent = await asyncio.to_thread(self._store.changes.since, self.event_id, sequence, KEPT)
+        # It may be ahead of what was read here: who goes on from there would be taken for one who knows too much.
+        await self._reached(recent.sequence)
         return None if recent.changes is None else [Told(change) for change in recent.changes]
 
     async def wait(self, sequence: int, seconds: float) -> None:
