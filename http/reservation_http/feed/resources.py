@@ -72,7 +72,8 @@ class EventChanges:
                 told = await topic.recall(query.since)
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("Cache-Control", "no-store")
-        resp.data = _body(topic.sequence, event_id, told)
+        # Not what has come since: who is told nothing knows what it knew.
+        resp.data = _body(query.since if told == [] and query.since is not None else topic.sequence, event_id, told)
 
 
 def _body(sequence: int, event_id: str, told: "list[Told] | None") -> bytes:
