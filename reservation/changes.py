@@ -19,9 +19,6 @@ TRANSITIONS: Mapping[str, tuple[SeatStatus, SeatStatus]] = {
     "expired": ("On hold", "Available"),
 }
 
-#: Where a stream begins.
-BEGINNING = "0-0"
-
 
 class Recent(NamedTuple):
     """What has happened.

@@ -337,6 +337,11 @@ def test_only_pages_of_the_api_may_read_it(stream: Stream, make_stream: Callable
         f"http://localhost:{API_PORT}",
     ):
         assert allowed(stream, stranger) is None
+    asked = {"Origin": own, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "Last-Event-ID"}
+    preflight = stream.http.options(path, headers=asked)
+    assert "Last-Event-ID" in preflight.headers["Access-Control-Allow-Headers"]
+    refused = stream.http.options(path, headers={**asked, "Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Headers" not in refused.headers
     shop = make_stream(CORS_ORIGINS="https://tickets.example")
     assert allowed(shop, "https://tickets.example") == "https://tickets.example"
     assert allowed(shop, own) == own

@@ -11,7 +11,6 @@ import pytest
 import redis
 
 from actors.queue import Queue
-from reservation.changes import BEGINNING
 from reservation.checks import check
 from reservation.embedded import EmbeddedRedis, binary
 from reservation.errors import StateUnavailable
@@ -100,7 +99,7 @@ async def _changes(settings: Settings, event_id: str) -> Sequence[Change]:
     """What the stream service would tell."""
     tail = Tail(settings.state_url, most=1, block_s=1)
     try:
-        return (await tail.after(event_id, BEGINNING))[1]
+        return (await tail.after(event_id, "0-0"))[1]
     finally:
         await tail.close()
 

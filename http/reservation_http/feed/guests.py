@@ -64,8 +64,7 @@ class Origins:
             )
 
     def _is_let(self, origin: str, req: falcon.asgi.Request) -> bool:
-        """Whether it is the API's, which has the host that was asked, another port, and maybe another scheme; or one of
-        those that are set."""
+        """Whether it is the API's, at the host and by the scheme that were asked, and at PORT; or one that is set."""
         if self._origins == ["*"] or origin in self._origins:
             return True
         host = host_asked(req)
