@@ -14,7 +14,7 @@ local entries = {}
 if missed <= most then
   entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', math.max(missed, 1))
 end
-if missed < 0 or missed > most or (since >= 0 and #entries < missed) then
+if missed < 0 or (since >= 0 and #entries < missed) then
   entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
   return {CODE.CHANGES_GONE, version, entries[1] and entries[1][1] or '0-0'}
 end
