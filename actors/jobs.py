@@ -8,9 +8,9 @@ import structlog
 from dramatiq import Actor, Broker
 
 from reservation.codes import Code
-from reservation.ids import JobId, SeatId
+from reservation.ids import JobId, parse_seats
 from reservation.models import JobType
-from reservation.seats import Verdict
+from reservation.seats import Named, Verdict
 from reservation.store import Store
 
 log = structlog.get_logger()
@@ -40,14 +40,14 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
 
     def run(
         kind: JobType,
-        script: Callable[[SeatId, str, JobId, str], Verdict],
+        script: Callable[[Named, str, JobId, str], Verdict],
         job_id: str,
         seat_id: str,
         user: str,
         request_id: str,
     ) -> str | None:
         job = JobId.parse(job_id)
-        verdict = script(SeatId.parse(seat_id), user, job, request_id)
+        verdict = script(parse_seats(seat_id), user, job, request_id)
         if verdict.code == Code.JOB_UNKNOWN:
             # Ended, and no longer kept; or accepted by nobody, or not for this.
             log.info("job unknown")
@@ -58,12 +58,17 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def hold_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
-        """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown."""
+        """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown.
+
+        Arguments:
+            seat_id: of the seat; of several, all, with blanks between them.
+        """
         return run("HOLD_SEAT", store.seats.hold, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
-        """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown."""
+        """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown. `seat_id` is as in
+        `hold_seat`."""
         return run("RESERVE_SEAT", store.seats.reserve, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_EXPIRY_PRIORITY)

@@ -22,7 +22,7 @@ from reservation import tracing
 from reservation.clients import SOCKET_TIMEOUT_S, Command, is_transient
 from reservation.errors import QueueFull, StateUnavailable
 from reservation.guard import PROBE_TIMEOUT_S, Guard
-from reservation.ids import JobId, new_message_id
+from reservation.ids import JobId, joined, new_message_id
 from reservation.jobs import Task
 from reservation.rounds import step
 from reservation.servers import Servers
@@ -150,7 +150,7 @@ class Queue:
         actor = self.actors.hold_seat if task.type == "HOLD_SEAT" else self.actors.reserve_seat
         # With all that the script needs to know, so that the worker need not read it in the ledger. The
         # script compares.
-        arguments = {"seat_id": str(task.seat_id), "user": task.user, "request_id": task.request_id}
+        arguments = {"seat_id": joined(task.seats), "user": task.user, "request_id": task.request_id}
         # As `actor.message` makes it, but for the id: a UUID of the system's costs as much as all else here.
         shard = self._shard(job_id.event)
         return Message(shard, actor.actor_name, (str(job_id),), arguments, tracing.caller(), new_message_id())

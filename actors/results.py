@@ -54,5 +54,5 @@ class LedgerBackend(ResultBackend):
             task = self._domain.jobs.task(job_id)
         except NotFound:
             return
-        verdict = self._domain.seats.fail(task.seat_id, task.user, job_id, Code.INTERNAL_ERROR)
+        verdict = self._domain.seats.fail(task.seats, task.user, job_id, Code.INTERNAL_ERROR)
         self._domain.counts.job_ended(task.type, job_id, verdict)

@@ -145,7 +145,7 @@ class Sweeper:
 
     def _fail(self, job: OpenJob) -> bool:
         """Fails a job past its deadline; returns whether that ended it."""
-        verdict = self._store.seats.fail(job.task.seat_id, job.task.user, job.job_id, Code.DEADLINE_PASSED)
+        verdict = self._store.seats.fail(job.task.seats, job.task.user, job.job_id, Code.DEADLINE_PASSED)
         ended = verdict.code == Code.DEADLINE_PASSED and verdict.waited_ms is not None
         self._store.counts.job_ended(job.task.type, job.job_id, verdict)
         if verdict.waited_ms is not None:

@@ -17,6 +17,7 @@ TRANSITIONS: Mapping[str, tuple[SeatStatus, SeatStatus]] = {
     "reserved": ("On hold", "Reserved"),
     "released": ("On hold", "Available"),
     "expired": ("On hold", "Available"),
+    "cancelled": ("Reserved", "Available"),
 }
 
 

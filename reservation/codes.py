@@ -16,6 +16,7 @@ class Code(IntEnum):
     REFRESHED = 4
     RELEASED = 5
     CLAIMED = 6
+    CANCELLED = 7
     # Verdicts in a job's favour
     HELD = 10
     HELD_ALREADY = 11
@@ -33,6 +34,9 @@ class Code(IntEnum):
     RESERVE_PENDING = 28
     HOLD_EXPIRED = 29
     KEY_REUSED = 30
+    NOT_RESERVED = 31
+    NOT_OWNER = 32
+    HOLD_CEILING = 33
     # No verdict
     QUEUE_FULL = 40
     EVENT_INCOMPLETE = 41
@@ -42,6 +46,7 @@ class Code(IntEnum):
     EVENT_ABANDONED = 45
     TOO_LATE = 46
     CHANGES_GONE = 47
+    OWNER_CHANGED = 65
 
     @property
     def slug(self) -> str:

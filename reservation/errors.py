@@ -1,6 +1,13 @@
 """Everything this service refuses, as exceptions that carry what a program needs to know."""
 
+from collections.abc import Iterable, Sequence
+
 from reservation.codes import Code
+
+#: What the letters mean by which scripts name a seat's status.
+STATUSES = {"A": "Available", "H": "On hold", "R": "Reserved"}
+#: Most of the seats in the way that people are told of.
+_SHOWN = 10
 
 
 class ReservationError(Exception):
@@ -41,10 +48,11 @@ class NotFound(ReservationError):
 
 
 class Refused(ReservationError):
-    """Raised when the seat is in a state that forbids what was asked.
+    """Raised when the seat is in a state that forbids what was asked, or of several seats at least one is.
 
     Attributes:
         current_status: the seat's status, `Available`, `On hold` or `Reserved`, where it decided.
+        conflicts: of several seats, those that are in the way: `{seatId, status}`.
     """
 
     status = 409
@@ -54,10 +62,12 @@ class Refused(ReservationError):
         self.code = code
         self.slug = code.slug
         self.current_status = current_status
+        self.conflicts: Sequence[dict[str, str]] = ()
 
     @property
     def fields(self) -> dict[str, object]:
-        return {} if self.current_status is None else {"currentStatus": self.current_status}
+        found = {"currentStatus": self.current_status, "conflicts": self.conflicts}
+        return {name: value for name, value in found.items() if value}
 
 
 class SeatHeld(Refused):
@@ -92,6 +102,38 @@ class NotHolder(Refused):
         super().__init__(Code.NOT_HOLDER, "Only the user who holds this seat may do that.", "On hold")
 
 
+class NotReserved(Refused):
+    """Raised when the seat would have to be reserved, and is not, or no longer."""
+
+    def __init__(self, current_status: str) -> None:
+        super().__init__(Code.NOT_RESERVED, "This seat is not reserved.", current_status)
+
+
+class NotOwner(Refused):
+    """Raised when somebody other than who reserved the seat cancels that."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(Code.NOT_OWNER, "Only the user who reserved this seat may do that.", "Reserved")
+
+
+class HoldCeiling(Refused):
+    """Raised when a hold has been refreshed for as long as is allowed.
+
+    Attributes:
+        expires_at: epoch ms at which it ends.
+    """
+
+    def __init__(self, expires_at: int) -> None:
+        super().__init__(Code.HOLD_CEILING, "This hold cannot be prolonged any further.", "On hold")
+        self.expires_at = expires_at
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {**super().fields, "expiresAt": self.expires_at}
+
+
 class ReservePending(Refused):
     """Raised when the hold is being turned into a reservation.
 
@@ -111,22 +153,23 @@ class ReservePending(Refused):
 
 
 class LimitReached(Refused):
-    """Raised when the user holds as many seats of this event as is allowed.
+    """Raised when the user would hold more seats of this event than is allowed.
 
     Attributes:
         limit: most seats a user may hold.
         held: seats the user holds now.
+        requested: seats that would have been added.
     """
 
-    retryable, retry_after_s = True, 5
-
-    def __init__(self, limit: int, held: int) -> None:
-        super().__init__(Code.LIMIT_REACHED, f"You hold {held} seats of this event; the limit is {limit}.")
-        self.limit, self.held = limit, held
+    def __init__(self, limit: int, held: int, requested: int = 1) -> None:
+        more = f", and want {requested} more" if requested > 1 else ""
+        super().__init__(Code.LIMIT_REACHED, f"You hold {held} seats of this event{more}; the limit is {limit}.")
+        self.limit, self.held, self.requested = limit, held, requested
+        self.retryable, self.retry_after_s = (True, 5) if requested <= limit else (False, 0)
 
     @property
     def fields(self) -> dict[str, object]:
-        return {"limit": self.limit, "held": self.held}
+        return {"limit": self.limit, "held": self.held, "requested": self.requested}
 
 
 class NotFailed(ReservationError):
@@ -199,13 +242,39 @@ class StateUnavailable(Unavailable):
         return {"jobId": self.job_id, "statusEndpoint": f"/seats/job/{self.job_id}/status"}
 
 
-def refusal(code: Code, *numbers: int, limit: int = 0) -> ReservationError:
+def conflicts(event_id: str, found: Iterable[str]) -> list[dict[str, str]]:
+    """Seats that are in the way, as clients see them.
+
+    Arguments:
+        found: as scripts say it: the seat's number and the letter of its status.
+    """
+    return [{"seatId": f"{event_id}-{each[:-1]}", "status": STATUSES[each[-1]]} for each in found]
+
+
+def none_of_them(found: Sequence[str]) -> str:
+    """The same for people."""
+    shown = [f"{each[:-1]} is {STATUSES[each[-1]].lower()}" for each in found[:_SHOWN]]
+    return f"All of the seats or none: {', '.join(shown)}{', …' if len(found) > _SHOWN else ''}."
+
+
+def refusal(code: Code, *rest: int | str, limit: int = 0, group_of: str = "") -> ReservationError:
     """The exception for a code that is not a success. The one mapper from scripts to errors.
 
     Arguments:
-        numbers: what the script returned after the code and the time.
+        rest: what the script returned after the code and the time: numbers, then seats that are in the way.
         limit: the setting that was reached, where the code is about one.
+        group_of: the event, where several seats were asked for: what is in the way is told then.
     """
+    numbers = [each for each in rest if isinstance(each, int)]
+    found = [each for each in rest if isinstance(each, str)]
+    error = _refusal(code, numbers, found, limit)
+    if group_of and found and isinstance(error, Refused):
+        error.conflicts = conflicts(group_of, found)
+        error.detail = none_of_them(found)
+    return error
+
+
+def _refusal(code: Code, numbers: list[int], found: list[str], limit: int) -> ReservationError:
     match code:
         case Code.EVENT_UNKNOWN:
             return NotFound("There is no event with this id.")
@@ -223,8 +292,14 @@ def refusal(code: Code, *numbers: int, limit: int = 0) -> ReservationError:
             return NotHolder()
         case Code.RESERVE_PENDING:
             return ReservePending(numbers[0])
+        case Code.NOT_RESERVED:
+            return NotReserved(STATUSES[found[0][-1]])
+        case Code.NOT_OWNER:
+            return NotOwner()
+        case Code.HOLD_CEILING:
+            return HoldCeiling(numbers[0])
         case Code.LIMIT_REACHED:
-            return LimitReached(limit, numbers[0])
+            return LimitReached(limit, *numbers)
         case Code.QUEUE_FULL:
             return QueueFull(limit)
         case Code.KEY_REUSED:

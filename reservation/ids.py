@@ -8,6 +8,7 @@ slot, it belongs to.
 import re
 import secrets
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from reservation.errors import InvalidId
@@ -19,6 +20,8 @@ _EVENT_LENGTH = 10
 _TOKEN_LENGTH = 25
 #: Most seats an event can have, and so the highest seat number.
 MAX_SEATS = 10_000
+#: Most seats that one call is about: a script that works on them keeps everybody else waiting.
+MAX_GROUP = 50
 
 EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
 SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-([1-9][0-9]{0,3}|10000)$"
@@ -109,6 +112,16 @@ class SeatId(NamedTuple):
             raise InvalidId("A seat id is an event id, a hyphen and the seat's number.")
         event, _, number = text.partition("-")
         return cls(event, int(number))
+
+
+def joined(seats: Iterable[SeatId]) -> str:
+    """Seat ids with blanks between them."""
+    return " ".join(map(str, seats))
+
+
+def parse_seats(text: str) -> tuple[SeatId, ...]:
+    """Reads seat ids with blanks between them. Raises InvalidId."""
+    return tuple(map(SeatId.parse, text.split(" ")))
 
 
 class JobId(NamedTuple):

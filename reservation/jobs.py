@@ -9,20 +9,24 @@ import redis
 from reservation import keys
 from reservation.clients import Command
 from reservation.codes import Code
-from reservation.errors import NotFound, refusal
-from reservation.ids import JobId, SeatId
-from reservation.models import INSIDER, Job, JobData, JobResult, JobType, Seat, SeatStatus
+from reservation.errors import NotFound, conflicts, none_of_them, refusal
+from reservation.ids import JobId, SeatId, parse_seats
+from reservation.models import INSIDER, Conflict, Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
 
 #: Keys that a SCAN looks at in one go: less than a millisecond, in which nobody else is served.
 _SCAN = 1_000
 
-#: Verdicts in the job's favour: the seat's status then, and what people are told.
-_DONE: dict[Code, tuple[SeatStatus, str]] = {
-    Code.HELD: ("On hold", "The seat is on hold for you."),
-    Code.HELD_ALREADY: ("On hold", "You were holding this seat already; its expiry is unchanged."),
-    Code.RESERVED: ("Reserved", "The seat is reserved for you."),
-    Code.RESERVED_ALREADY: ("Reserved", "You had reserved this seat already."),
+#: Verdicts in the job's favour: the seats' status then, and what people are told of one, and of several.
+_DONE: dict[Code, tuple[SeatStatus, str, str]] = {
+    Code.HELD: ("On hold", "The seat is on hold for you.", "The seats are on hold for you."),
+    Code.HELD_ALREADY: (
+        "On hold",
+        "You were holding this seat already; its expiry is unchanged.",
+        "You were holding these seats already; their expiry is unchanged.",
+    ),
+    Code.RESERVED: ("Reserved", "The seat is reserved for you.", "The seats are reserved for you."),
+    Code.RESERVED_ALREADY: ("Reserved", "You had reserved this seat already.", "You had reserved these seats already."),
 }
 #: Every other end.
 _REFUSED = {
@@ -37,10 +41,10 @@ _REFUSED = {
 
 
 class Task(NamedTuple):
-    """What a worker needs to know of a job."""
+    """What a worker needs to know of a job. Its seats are all of one event."""
 
     type: JobType
-    seat_id: SeatId
+    seats: tuple[SeatId, ...]
     user: str
     request_id: str
 
@@ -150,8 +154,8 @@ class Ledger:
         replies = self._scripts.execute_each([("HMGET", keys.job(job_id), *names) for job_id in job_ids])
         for job_id, fields in zip(job_ids, replies, strict=True):
             if fields is not None and fields[0] is not None:
-                type_, seat, user, request, *numbers = fields
-                yield OpenJob(job_id, Task(type_, SeatId.parse(seat), user, request), *map(int, numbers))
+                type_, seats, user, request, *numbers = fields
+                yield OpenJob(job_id, Task(type_, parse_seats(seats), user, request), *map(int, numbers))
 
     def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:
         """Takes the right to send jobs' messages once more; returns those of which it got it. Raises
@@ -184,13 +188,14 @@ def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = 
     if viewer not in (INSIDER, fields["user"]):
         fields["user"] = ""
     is_open = "code" not in fields
+    seat_ids = fields["seatId"].split(" ")
     return Job(
         id=str(job_id),
         type=fields["type"],
-        data=JobData(seat_id=fields["seatId"], user=fields["user"]),
+        data=JobData(seat_id=seat_ids[0], seat_ids=seat_ids, user=fields["user"]),
         status=fields["status"],
         retry_of=fields.get("retryOf"),
-        result=None if is_open else _result(fields, now),
+        result=None if is_open else _result(fields, seat_ids, now),
         created_at=fields["createdAt"],
         completed_at=fields.get("completedAt"),
         deadline=deadline,
@@ -200,13 +205,35 @@ def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = 
     )
 
 
-def _result(fields: dict[str, str], now: int) -> JobResult:
-    code = Code(int(fields["code"]))
+def _result(fields: dict[str, str], seat_ids: list[str], now: int) -> JobResult:
+    code, event_id = Code(int(fields["code"])), seat_ids[0].partition("-")[0]
     if code not in _DONE:
-        limit, held = (int(fields[name]) if name in fields else None for name in ("limit", "held"))
-        return JobResult(success=False, message=_REFUSED[code], error=code.slug, limit=limit, held=held)
-    status, message = _DONE[code]
-    seat_id = SeatId.parse(fields["seatId"])
-    on_hold = {"expires_at": int(fields["expiresAt"]), "server_time": now} if status == "On hold" else {}
-    seat = Seat(id=str(seat_id), event_id=seat_id.event, user=fields["user"], status=status, **on_hold)
-    return JobResult(success=True, message=message, seat=seat)
+        limit, held, requested = (
+            int(fields[name]) if name in fields else None for name in ("limit", "held", "requested")
+        )
+        found = fields.get("against", "").split()
+        against = [Conflict.model_validate(each) for each in conflicts(event_id, found)]
+        return JobResult(
+            success=False,
+            message=none_of_them(found) if found else _REFUSED[code],
+            error=code.slug,
+            limit=limit,
+            held=held,
+            requested=requested,
+            conflicts=against or None,
+        )
+    status, of_one, of_several = _DONE[code]
+    ends = fields["expiresAt"].split(" ") if status == "On hold" else [None] * len(seat_ids)
+    seats = [
+        Seat(
+            id=seat_id,
+            event_id=event_id,
+            user=fields["user"],
+            status=status,
+            expires_at=None if expires_at is None else int(expires_at),
+            server_time=None if expires_at is None else now,
+        )
+        for seat_id, expires_at in zip(seat_ids, ends, strict=True)
+    ]
+    message = of_one if len(seats) == 1 else of_several
+    return JobResult(success=True, message=message, seat=seats[0], seats=seats)

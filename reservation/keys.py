@@ -13,14 +13,16 @@ event sit in one slot and a script may change them together.
                                      request; trimmed by age
     event:{E}:jobs           zset    open jobs, by ticket
     event:{E}:abandoned      string  PX: its creation was given up and must not go on
-    event:{E}:call:<id>      string  PX: what a refresh or release answered, in case its reply is lost;
+    event:{E}:call:<id>      string  PX: what a refresh, release or cancel answered, in case its reply is lost;
                                      retry-<token>: which job repeats the failed one
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
                                      reservedAt in ms; reserveJob
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
-    job:{E}-J                hash    the job ledger: type, seatId, user, request, status, code,
-                                     createdAt, completedAt, deadline, sentAt in ms, attempts;
+    job:{E}-J                hash    the job ledger: type, user, request, status, code, createdAt,
+                                     completedAt, deadline, sentAt in ms, attempts; of each seat, with
+                                     blanks between them, seatId and expiresAt ms; limit, held,
+                                     requested; against: seats in the way, as number and letter;
                                      retryOf: the failed job that it repeats
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched
@@ -38,6 +40,7 @@ event sit in one slot and a script may change them together.
 """
 
 import re
+from collections.abc import Iterable
 
 from reservation.ids import JobId, SeatId
 
@@ -143,14 +146,14 @@ def event_keys(event_id: str) -> list[str]:
     return [event(event_id), available(event_id), holds(event_id), changes(event_id)]
 
 
-def seat_keys(seat_id: SeatId, user: str) -> list[str]:
-    """KEYS 1 to 7 of lua/_seat.lua."""
-    return [*event_keys(seat_id.event), seat(seat_id), lock(seat_id), holder(seat_id.event, user)]
+def user_keys(event_id: str, user: str) -> list[str]:
+    """KEYS 1 to 5 of lua/_seats.lua."""
+    return [*event_keys(event_id), holder(event_id, user)]
 
 
-def job_keys(seat_id: SeatId, user: str, job_id: JobId) -> list[str]:
-    """KEYS 1 to 9 of lua/_job.lua."""
-    return [*seat_keys(seat_id, user), job(job_id), jobs(job_id.event)]
+def seat_keys(seat_ids: Iterable[SeatId]) -> list[str]:
+    """The last KEYS of lua/_seats.lua."""
+    return [key for seat_id in seat_ids for key in (seat(seat_id), lock(seat_id))]
 
 
 def seat_of_lock(channel: str) -> SeatId | None:

@@ -6,11 +6,19 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from reservation.errors import InvalidId
-from reservation.ids import JOB_ID_PATTERN, MAX_SEATS, SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_uuid
+from reservation.ids import (
+    JOB_ID_PATTERN,
+    MAX_GROUP,
+    MAX_SEATS,
+    SEAT_ID_PATTERN,
+    UUID_PATTERN,
+    SeatId,
+    parse_uuid,
+)
 
 Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
 SeatStatus = Literal["Available", "On hold", "Reserved"]
@@ -110,10 +118,37 @@ class NewEvent(_Request):
 
 
 class SeatAction(_Request):
-    """A seat and the user who acts on it, unless a token says who that is."""
+    """A seat, or several of one event, and the user who acts on them, unless a token says who that is."""
 
-    id: SeatIdField
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["id"]}, {"required": ["ids"]}]})
+
+    id: Annotated[SeatIdField, Field(description="The seat, unless there are `ids`.")] = ""
+    ids: Annotated[
+        list[SeatIdField],
+        Field(
+            min_length=2,
+            max_length=MAX_GROUP,
+            description="Several seats of one event, instead of `id`: it is done to all of them, or to none.",
+            examples=[[_SEAT, f"{_EVENT}-13"]],
+            json_schema_extra={"uniqueItems": True},
+        ),
+    ] = []
     user: UserField = ""
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> "SeatAction":
+        if bool(self.id) == bool(self.ids):
+            raise ValueError("id: there has to be either id or ids")
+        if len(set(self.ids)) < len(self.ids):
+            raise ValueError("ids: a seat is named twice")
+        if len({each.partition("-")[0] for each in self.ids}) > 1:
+            raise ValueError("ids: the seats are of several events")
+        return self
+
+    @property
+    def seats(self) -> tuple[SeatId, ...]:
+        """Those that are meant."""
+        return tuple(map(SeatId.parse, self.ids or [self.id]))
 
 
 class Event(ApiModel):
@@ -166,6 +201,12 @@ class Seat(ApiModel):
         return self if user in (self.user, INSIDER) else self.model_copy(update={"user": ""})
 
 
+class Refreshed(Seat):
+    """The seat, or the first of several, on hold for longer."""
+
+    seats: Annotated[list[Seat] | None, Field(description="All of them. Only if there were `ids`.")] = None
+
+
 class OwnSeats(ApiModel):
     """What a user has of an event at `serverTime`."""
 
@@ -197,7 +238,9 @@ class Change(ApiModel):
     seat: Annotated[str, Field(description="The seat's id.", examples=[_SEAT])]
     before: Annotated[SeatStatus, Field(alias="from", description="What the seat was.", examples=["Available"])]
     to: Annotated[SeatStatus, Field(description="What it has been since.", examples=["On hold"])]
-    cause: Annotated[Literal["held", "refreshed", "reserved", "released", "expired"], Field(examples=["held"])]
+    cause: Annotated[
+        Literal["held", "refreshed", "reserved", "released", "expired", "cancelled"], Field(examples=["held"])
+    ]
     time: Millis
 
 
@@ -240,10 +283,18 @@ class SeatMap(ApiModel):
     ]
 
 
+class Conflict(ApiModel):
+    """A seat that is in the way of all those that were asked for."""
+
+    seat_id: Annotated[str, Field(examples=[_SEAT])]
+    status: SeatStatus
+
+
 class JobData(ApiModel):
     """What the job was asked to do."""
 
-    seat_id: Annotated[str, Field(examples=[_SEAT])]
+    seat_id: Annotated[str, Field(description="The seat, or the first of several.", examples=[_SEAT])]
+    seat_ids: Annotated[list[str], Field(description="All of them.", examples=[[_SEAT]])]
     user: Annotated[ShownUser, Field(alias="userUUID")] = ""
 
 
@@ -252,7 +303,10 @@ class JobResult(ApiModel):
 
     success: bool
     message: Annotated[str, Field(description="For people.", examples=["The seat is on hold for you."])]
-    seat: Annotated[Seat | None, Field(description="The seat as the job left it. Only with success.")] = None
+    seat: Annotated[
+        Seat | None, Field(description="The seat, or the first of several, as the job left it. Only with success.")
+    ] = None
+    seats: Annotated[list[Seat] | None, Field(description="All of them. Only with success.")] = None
     error: Annotated[
         str | None,
         Field(
@@ -263,6 +317,12 @@ class JobResult(ApiModel):
     ] = None
     limit: Annotated[int | None, Field(description="With `limit-reached`: most seats a user may hold.")] = None
     held: Annotated[int | None, Field(description="With `limit-reached`: seats the user held.")] = None
+    requested: Annotated[int | None, Field(description="With `limit-reached`: seats that would have been added.")] = (
+        None
+    )
+    conflicts: Annotated[
+        list[Conflict] | None, Field(description="Of several seats, those because of which none was got.")
+    ] = None
 
 
 class Job(ApiModel):

@@ -1,4 +1,4 @@
-"""Repeating a failed job: a new job for the same seat and user, which says which one it repeats."""
+"""Repeating a failed job: a new job for the same seats and user, which says which one it repeats."""
 
 from typing import NamedTuple
 
@@ -41,10 +41,10 @@ def retry(store: Store, failed: JobId) -> Retry:
         raise NotFailed(job.status)
     task = store.jobs.task(failed)
     # It may be failed by its deadline only, and no sweeper has written that down and taken its pin back.
-    store.seats.fail(task.seat_id, task.user, failed, Code.DEADLINE_PASSED)
+    store.seats.fail(task.seats, task.user, failed, Code.DEADLINE_PASSED)
     kept_ms = max(0, int(store.scripts.execute("PTTL", keys.job(failed))))
     once = Once(b"", keys.retried(failed), NO_KEY, kept_ms + _REMEMBER_MS)
     job_id = JobId.new(failed.event)
     accept = store.seats.accept_hold if task.type == "HOLD_SEAT" else store.seats.accept_reserve
-    accepted = accept(task.seat_id, task.user, job_id, task.request_id, once=once, retry_of=failed)
+    accepted = accept(task.seats, task.user, job_id, task.request_id, once=once, retry_of=failed)
     return Retry(task, JobId.parse(accepted.job_id), accepted.job_id == str(job_id))

@@ -1,4 +1,4 @@
-"""Seats: the calls behind hold, refresh, release and reserve. Each is one atomic script."""
+"""Seats: the calls behind hold, refresh, release, reserve and cancel. Each is one atomic script."""
 
 import secrets
 import time
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from reservation import keys
 from reservation.clients import Command
 from reservation.codes import Code
-from reservation.errors import StateUnavailable, refusal
+from reservation.errors import ReservationError, StateUnavailable, refusal
 from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
-from reservation.ids import JobId, SeatId
+from reservation.ids import JobId, SeatId, joined
 from reservation.models import OwnSeats, Seat
 from reservation.scripts import Scripts
 from reservation.settings import Settings
@@ -34,6 +34,9 @@ _AGAIN = 1_000
 #: How long a release_expired message counts as on its way, ms.
 RELEASE_CLAIM_MS = 5_000
 
+#: One seat, or several of one event: all of them are meant or none, and each is named once.
+Named = SeatId | Sequence[SeatId]
+
 #: How long an event counts as touched, seconds: with the longest time that an accept can take, well
 #: below the minute after which an idle event is forgotten. And of how many events that is remembered.
 _TOUCH_S, _MOST_TOUCHED = 15.0, 10_000
@@ -45,6 +48,7 @@ class Policy:
 
     max_held: int
     hold_ms: int
+    max_hold_ms: int
     hold_deadline_ms: int
     reserve_deadline_ms: int
     result_ttl_ms: int
@@ -58,6 +62,7 @@ class Policy:
         return cls(
             max_held=settings.max_held_seats,
             hold_ms=settings.hold_ms,
+            max_hold_ms=settings.max_hold_ms,
             hold_deadline_ms=round(settings.hold_job_deadline * 1000),
             reserve_deadline_ms=round(settings.reserve_job_deadline * 1000),
             result_ttl_ms=settings.result_ttl_ms,
@@ -98,7 +103,7 @@ class Verdict(NamedTuple):
 
 
 class Seats:
-    """Everything that is done to one seat.
+    """Everything that is done to seats.
 
     Arguments:
         scripts: on the state database.
@@ -152,7 +157,7 @@ class Seats:
 
     def accept_hold(
         self,
-        seat_id: SeatId,
+        seats: Named,
         user: str,
         job_id: JobId,
         request_id: str = "",
@@ -171,11 +176,11 @@ class Seats:
         """
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
-        return self._accept("accept_hold", seat_id, user, job_id, request_id, once, own)
+        return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
 
     def accept_reserve(
         self,
-        seat_id: SeatId,
+        seats: Named,
         user: str,
         job_id: JobId,
         request_id: str = "",
@@ -184,24 +189,26 @@ class Seats:
         once: Once | None = None,
         retry_of: JobId | None = None,
     ) -> Accepted:
-        """Enters a reserve job in the ledger and pins the hold until it ends. Raises NotFound,
-        NotHolder, NotOnHold, SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does."""
+        """Enters a reserve job in the ledger and pins the holds until it ends. Raises NotFound, NotHolder, NotOnHold,
+        SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does; ReservePending if some of the
+        seats are in another job."""
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.reserve_deadline_ms, policy.max_open_jobs, _text(retry_of)]
-        return self._accept("accept_reserve", seat_id, user, job_id, request_id, once, own)
+        return self._accept("accept_reserve", seats, user, job_id, request_id, once, own)
 
     def _accept(
         self,
         script: str,
-        seat_id: SeatId,
+        named: Named,
         user: str,
         job_id: JobId,
         request_id: str,
         once: Once | None,
         own: Sequence[str | int],
     ) -> Accepted:
-        self._touch(seat_id.event)
-        names = keys.job_keys(seat_id, user, job_id)
+        seats = _each(named)
+        self._touch(job_id.event)
+        names = [keys.job(job_id), keys.jobs(job_id.event)]
         if once is None:
             record: list[str | int] = ["", 0]
         else:
@@ -209,7 +216,7 @@ class Seats:
             record = [once.fingerprint, once.ttl_ms]
         try:
             not_after = self._clock.in_ms(_CALL_MS)
-            reply = self._run(script, names, seat_id, user, request_id, job_id, [*record, *own], not_after)
+            reply = self._run(script, names, seats, user, user, request_id, job_id, [*record, *own], not_after)
         except StateUnavailable as error:
             if error.__cause__ is None:
                 raise  # nothing was sent
@@ -217,7 +224,7 @@ class Seats:
         code, _, *rest = _first_time(reply, once)
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs
-            raise refusal(Code(code), *rest, limit=limit)
+            raise _refused(code, rest, seats, limit)
         rank, pace_us, accepted_id, lag_ms = rest
         return Accepted(accepted_id, rank, pace_us, lag_ms)
 
@@ -243,44 +250,67 @@ class Seats:
             self._touched.clear()
         self._touched[event_id] = now + _TOUCH_S
 
-    def hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Verdict:
-        """Holds the seat for a job and writes the verdict. Raises StateUnavailable."""
+    def hold(self, seats: Named, user: str, job_id: JobId, request_id: str = "") -> Verdict:
+        """Holds the seats for a job and writes the verdict. Raises StateUnavailable."""
         policy = self._policy
         own = [policy.result_ttl_ms, policy.hold_ms, policy.max_held]
-        return _verdict(self._run_job("hold", seat_id, user, request_id, job_id, own))
+        return _verdict(self._run_job("hold", seats, user, request_id, job_id, own))
 
-    def reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str = "") -> Verdict:
-        """Reserves the seat for a job and writes the verdict. Raises StateUnavailable."""
-        own, buyer = [self._policy.result_ttl_ms], keys.buyer(seat_id.event, user)
-        return _verdict(self._run_job("reserve", seat_id, user, request_id, job_id, own, buyer))
+    def reserve(self, seats: Named, user: str, job_id: JobId, request_id: str = "") -> Verdict:
+        """Reserves the seats for a job and writes the verdict. Raises StateUnavailable."""
+        own, buyer = [self._policy.result_ttl_ms], keys.buyer(job_id.event, user)
+        return _verdict(self._run_job("reserve", seats, user, request_id, job_id, own, buyer))
 
-    def fail(self, seat_id: SeatId, user: str, job_id: JobId, code: Code) -> Verdict:
-        """Ends a job without a verdict and takes its pin back. Raises StateUnavailable.
+    def fail(self, seats: Named, user: str, job_id: JobId, code: Code) -> Verdict:
+        """Ends a job without a verdict and takes its pins back. Raises StateUnavailable.
 
         Arguments:
             code: DEADLINE_PASSED, which the server's clock has to confirm, or INTERNAL_ERROR.
         """
         own = [self._policy.result_ttl_ms, int(code)]
-        return _verdict(self._run_job("fail_job", seat_id, user, "", job_id, own))
+        return _verdict(self._run_job("fail_job", seats, user, "", job_id, own))
 
-    def refresh(self, seat_id: SeatId, user: str, request_id: str = "", once: Once | None = None) -> Seat:
-        """Lets the user's hold run its full length again. Raises NotFound, NotHolder, NotOnHold,
-        SeatReserved, ReservePending, KeyReused, StateUnavailable.
+    def refresh(self, named: Named, user: str, request_id: str = "", once: Once | None = None) -> list[Seat]:
+        """Lets the user's holds run their full length again, as far as a hold may be prolonged. Returns the seats in
+        the order given. Raises NotFound, NotHolder, NotOnHold, SeatReserved, ReservePending, HoldCeiling, KeyReused,
+        StateUnavailable.
 
         Arguments:
             once: the request, if it may be sent again.
         """
-        code, now, *reply = self._call("refresh", seat_id, user, request_id, once, [self._policy.hold_ms])
+        seats, policy = _each(named), self._policy
+        own = [policy.hold_ms, policy.max_hold_ms]
+        code, now, *reply = self._call("refresh", seats, user, user, request_id, once, own)
         if code != Code.REFRESHED:
-            raise refusal(Code(code), *reply)
-        return _on_hold(str(seat_id), user, now, reply[0])
+            raise _refused(code, reply, seats)
+        return [_on_hold(str(seat), user, now, expires) for seat, expires in zip(seats, reply, strict=True)]
 
-    def release(self, seat_id: SeatId, user: str, request_id: str = "", once: Once | None = None) -> None:
-        """Gives the user's hold back; of a free seat, does nothing. Raises NotFound, NotHolder,
+    def release(self, named: Named, user: str, request_id: str = "", once: Once | None = None) -> None:
+        """Gives the user's holds back; of a free seat, does nothing. Raises NotFound, NotHolder,
         SeatReserved, ReservePending, KeyReused, StateUnavailable. `once` is as in `refresh`."""
-        code, _, *reply = self._call("release", seat_id, user, request_id, once, [])
+        seats = _each(named)
+        code, _, *reply = self._call("release", seats, user, user, request_id, once, [])
         if code != Code.RELEASED:
-            raise refusal(Code(code), *reply)
+            raise _refused(code, reply, seats)
+
+    def cancel(self, named: Named, owner: str | None, by: str, request_id: str = "", once: Once | None = None) -> None:
+        """Gives reservations back: the seats are free. Raises NotFound, NotReserved, NotOwner, KeyReused,
+        StateUnavailable. `once` is as in `refresh`.
+
+        Arguments:
+            owner: the user who reserved all of them; None: whoever that is.
+            by: who cancels.
+        """
+        seats = _each(named)
+        while True:
+            # Named first, so that the script is told all of its keys; it sees whether that is still so.
+            user = self.get(seats[0]).user if owner is None else owner
+            own, buyer = [int(owner is None)], keys.buyer(seats[0].event, user)
+            code, _, *reply = self._call("cancel", seats, user, by, request_id, once, own, buyer)
+            if code == Code.CANCELLED:
+                return
+            if code != Code.OWNER_CHANGED:
+                raise _refused(code, reply, seats)
 
     def claim_releases(self, event_ids: Sequence[str]) -> list[str]:
         """Takes the right to have events' due seats freed, which one has at a time, in one go. The claim lapses in
@@ -321,52 +351,55 @@ class Seats:
         return list(self._scripts.run("due_seats", [keys.holds(event_id)], [RELEASE_BATCH]))
 
     def _call(
-        self, script: str, seat_id: SeatId, user: str, request_id: str, once: Once | None, own: list[int]
-    ) -> list[Any]:
-        """Runs what a holder asks for directly. It has a record of its own, so that a reply which was lost, and
-        makes redis-py send it again, does not make it happen twice."""
-        record = once.record if once else keys.call(seat_id.event, secrets.token_hex(8))
-        names = [*keys.seat_keys(seat_id, user), record]
-        remember: list[str | int] = [once.fingerprint, once.ttl_ms] if once else [NO_KEY, _REMEMBER_MS]
-        not_after = self._clock.in_ms(_CALL_MS)
-        return _first_time(
-            self._run(script, names, seat_id, user, request_id, None, [*remember, *own], not_after), once
-        )
-
-    def _run_job(
         self,
         script: str,
-        seat_id: SeatId,
+        seats: Sequence[SeatId],
         user: str,
+        by: str,
         request_id: str,
-        job_id: JobId,
+        once: Once | None,
         own: list[int],
         *more_keys: str,
+    ) -> list[Any]:
+        """Runs what a user asks for directly. It has a record of its own, so that a reply which was lost, and
+        makes redis-py send it again, does not make it happen twice."""
+        record = once.record if once else keys.call(seats[0].event, secrets.token_hex(8))
+        remember: list[str | int] = [once.fingerprint, once.ttl_ms] if once else [NO_KEY, _REMEMBER_MS]
+        not_after = self._clock.in_ms(_CALL_MS)
+        names = [record, *more_keys]
+        reply = self._run(script, names, seats, user, by, request_id, None, [*remember, *own], not_after)
+        return _first_time(reply, once)
+
+    def _run_job(
+        self, script: str, named: Named, user: str, request_id: str, job_id: JobId, own: list[int], *more_keys: str
     ) -> Any:
-        names = [*keys.job_keys(seat_id, user, job_id), *more_keys]
-        return self._run(script, names, seat_id, user, request_id, job_id, own, 0)
+        names = [keys.job(job_id), keys.jobs(job_id.event), *more_keys]
+        return self._run(script, names, _each(named), user, user, request_id, job_id, own, 0)
 
     def _run(
         self,
         script: str,
         names: list[str],
-        seat_id: SeatId,
+        seats: Sequence[SeatId],
         user: str,
+        by: str,
         request_id: str,
         job_id: JobId | None,
         own: Sequence[str | int],
         not_after: int,
     ) -> Any:
+        event_id = seats[0].event
         shared: list[str | int] = [
             self._policy.retention_ms,
             request_id,
             _text(job_id),
-            str(seat_id),
+            joined(seats),
             user,
-            self._actor(seat_id.event, user),
+            self._actor(event_id, by),
             not_after,
         ]
-        return self._scripts.run(script, names, [*shared, *own])
+        all_names = [*keys.user_keys(event_id, user), *names, *keys.seat_keys(seats)]
+        return self._scripts.run(script, all_names, [*shared, *own])
 
     def _actor(self, event_id: str, user: str) -> str:
         """The user as the change stream shows it: the same within an event, and no way back.
@@ -375,6 +408,14 @@ class Seats:
         """
         key = self._policy.audit_key[:32] + event_id.encode()
         return blake2b(user.encode(), digest_size=12, key=key).hexdigest()
+
+
+def _each(named: Named) -> Sequence[SeatId]:
+    return (named,) if isinstance(named, SeatId) else named
+
+
+def _refused(code: int, rest: list[Any], seats: Sequence[SeatId], limit: int = 0) -> ReservationError:
+    return refusal(Code(code), *rest, limit=limit, group_of=seats[0].event if len(seats) > 1 else "")
 
 
 def _on_hold(seat_id: str, user: str, now: int, expires_at: int, reserving_until: int = 0) -> Seat:

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     # What is sold, and for how long it is kept
     max_held_seats: Annotated[int, Field(ge=1, le=10_000)] = 6
     lock_expiration_time: Seconds = 60
+    max_hold_time: Seconds | None = None
     job_result_ttl: Seconds = 300
     hold_job_deadline: Seconds = 30
     reserve_job_deadline: Seconds = 300
@@ -247,6 +248,11 @@ class Settings(BaseSettings):
         return round(self.lock_expiration_time * 1000)
 
     @property
+    def max_hold_ms(self) -> int:
+        """How long a hold may last however often it is refreshed: MAX_HOLD_TIME, or as long as ten holds."""
+        return 10 * self.hold_ms if self.max_hold_time is None else round(self.max_hold_time * 1000)
+
+    @property
     def result_ttl_ms(self) -> int:
         return round(self.job_result_ttl * 1000)
 
@@ -277,6 +283,8 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(map(_line, error.errors()))) from None
     if settings.embedded and settings.broker_url:
         raise SettingsError("BROKER_URL: is set, but neither REDIS_URL nor REDIS_HOST is")
+    if settings.max_hold_ms < settings.hold_ms:
+        raise SettingsError("MAX_HOLD_TIME: is less than LOCK_EXPIRATION_TIME, which is how long a hold lasts")
     shared = not settings.embedded and _database(settings.queue_url) == _database(settings.state_url)
     if shared and not _is_cluster(settings.state_url):
         raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")

@@ -84,7 +84,7 @@ def print_list(jobs: list[Job], *, as_json: bool, reveal: bool) -> None:
             job.id,
             job.type,
             job.status,
-            job.data.seat_id,
+            " ".join(job.data.seat_ids),
             _user(job.data.user, reveal=reveal),
             _time(job.created_at),
             "" if job.completed_at is None else f"{job.completed_at - job.created_at:,} ms",

@@ -9,7 +9,7 @@ import falcon
 from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
 from reservation.idempotency import Once
-from reservation.ids import SeatId, parse_uuid
+from reservation.ids import SeatId, joined, parse_uuid
 from reservation.models import INSIDER, NewEvent, SeatAction
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses
@@ -46,10 +46,17 @@ class Caller(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What a user wants done to a seat; `once` if the request may be sent again."""
+    """What somebody wants done to seats.
 
-    seat_id: SeatId
+    Attributes:
+        user: whose they are, or are to be; empty if it is to be done whoever that is.
+        by: who wants it.
+        once: the request, if it may be sent again.
+    """
+
+    seats: tuple[SeatId, ...]
     user: str
+    by: str
     once: Once | None
 
 
@@ -108,25 +115,33 @@ class Access:
 
         self._admit(req, "user", read)
 
-    def action(self, req: falcon.Request) -> Action:
-        """What somebody wants done to a seat. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
-        `read_body` does."""
+    def action(self, req: falcon.Request, for_others: str = "") -> Action:
+        """What somebody wants done to seats. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
+        `read_body` does.
 
-        def read(caller: Caller) -> tuple[Caller, tuple[str, str]]:
+        Arguments:
+            for_others: what a token has to allow for it to be done to other users' seats.
+        """
+
+        def read(caller: Caller) -> tuple[Caller, tuple[SeatAction, str]]:
             self._require_token(caller)
             action = read_body(req, SeatAction)
             if self.tokens is not None:
-                if action.user not in ("", caller.user):
+                if action.user not in ("", caller.user) and for_others not in caller.scopes:
                     raise UserMismatch
             elif not action.user:
                 raise InvalidRequest([{"field": "UUID", "message": "Field required"}])
             else:
                 caller = caller._replace(user=action.user)
-            return caller, (action.id, read_key(req))
+            return caller, (action, read_key(req))
 
-        caller, (seat_id, key) = self._admit(req, "user", read)
-        seat = SeatId.parse(seat_id)
-        return Action(seat, caller.user, self._once(req, caller.user, key, seat_id, seat.event))
+        caller, (action, key) = self._admit(req, "user", read)
+        user = action.user or ("" if for_others in caller.scopes else caller.user)
+        content = joined(action.seats)
+        if user != caller.user:
+            content += f" of {user}"
+        once = self._once(req, caller.user, key, content, action.seats[0].event)
+        return Action(action.seats, user, caller.user, once)
 
     def creation(self, req: falcon.Request) -> tuple[NewEvent, Once | None]:
         """The event that somebody wants to create. Raises as `action` does, and ScopeMissing."""

@@ -29,7 +29,15 @@ from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.operations import OperationsReadings
 from reservation_http.resources.pages import Assets, WebPage
-from reservation_http.resources.seats import OwnSeatList, SeatById, SeatHold, SeatRefresh, SeatRelease, SeatReserve
+from reservation_http.resources.seats import (
+    OwnSeatList,
+    SeatById,
+    SeatCancel,
+    SeatHold,
+    SeatRefresh,
+    SeatRelease,
+    SeatReserve,
+)
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
@@ -92,6 +100,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/refresh", SeatRefresh(store.seats, access)),
         ("/seats/release", SeatRelease(store.seats, access)),
         ("/seats/reserve", SeatReserve(store.seats, queue, lag, access)),
+        ("/seats/cancel", SeatCancel(store.seats, access)),
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue, access.limits, services.leaving)),

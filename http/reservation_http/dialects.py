@@ -18,7 +18,7 @@ class Schemas31(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         json_schema = super().default_schema(schema)
-        if json_schema.get("default", ...) in (None, ""):
+        if json_schema.get("default", ...) in (None, "", []):
             del json_schema["default"]
         return json_schema
 

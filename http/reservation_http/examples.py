@@ -15,6 +15,7 @@ from reservation.models import (
     NewEvent,
     OwnSeats,
     QueueResponse,
+    Refreshed,
     Seat,
     SeatAction,
     SeatMap,
@@ -51,6 +52,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             next_cursor=_EVENT,
         ),
         _HELD,
+        Refreshed(**dict(_HELD)),
         FreeSeats(
             event=_EVENT,
             total=498,
@@ -81,9 +83,9 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
         Job(
             id=_JOB,
             type="HOLD_SEAT",
-            data=JobData(seat_id=_SEAT, user=_USER),
+            data=JobData(seat_id=_SEAT, seat_ids=[_SEAT], user=_USER),
             status="completed",
-            result=JobResult(success=True, message="The seat is on hold for you.", seat=_HELD),
+            result=JobResult(success=True, message="The seat is on hold for you.", seat=_HELD, seats=[_HELD]),
             created_at=_NOW - 4,
             completed_at=_NOW - 1,
             deadline=_NOW + 29_996,
@@ -118,4 +120,6 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
 
 def example(model: type[BaseModel]) -> object:
     """The example of a model, as JSON."""
-    return EXAMPLES[model].model_dump(mode="json", by_alias=True, exclude_none=True)
+    # What a client may send and need not, is left out.
+    asked = model.model_config.get("extra") == "forbid"
+    return EXAMPLES[model].model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=asked)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Millis, SeatAction
+from reservation.models import ApiModel, Conflict, Millis, SeatAction
 from reservation_http import repeats
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
@@ -63,7 +63,7 @@ _REFUSED = {
 
 _TAGS = {
     "events": "What is sold, and what of it is free.",
-    "seats": "Hold, refresh, release, reserve.",
+    "seats": "Hold, refresh, release, reserve, cancel: a seat, or several, all or none.",
     "jobs": "How a hold or a reservation ended.",
     "feed": "What happens to seats, as it happens. Nobody is told who did it.",
     "health": "For balancers, orchestrators and monitoring.",
@@ -117,7 +117,12 @@ class Problem(ApiModel):
     current_status: Annotated[str | None, Field(description="The seat's status, where that decided.")] = None
     limit: Annotated[int | None, Field(description="The limit that was reached: seats, jobs or requests.")] = None
     held: Annotated[int | None, Field(description="Seats you hold.")] = None
+    requested: Annotated[int | None, Field(description="Seats that would have been added.")] = None
+    conflicts: Annotated[
+        list[Conflict] | None, Field(description="Of several seats, those because of which it was done to none.")
+    ] = None
     reserving_until: Millis | None = None
+    expires_at: Annotated[Millis | None, Field(description="When a hold ends that cannot be refreshed.")] = None
     errors: Annotated[
         list[dict[str, str]] | None, Field(description="`field` and `message` for each thing that is not valid.")
     ] = None
@@ -392,7 +397,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     about = "`METRICS_TOKEN` of the service, where it has one."
     spec.components.security_scheme(METRICS_TOKEN, {"type": "http", "scheme": "bearer", "description": about})
     if not tokens:
-        schemas["$defs"][SeatAction.__name__]["required"] = ["id", "UUID"]
+        schemas["$defs"][SeatAction.__name__]["required"] = ["UUID"]
     for name, schema in schemas["$defs"].items():
         spec.components.schema(name, schema)
     for path, resource in described:

@@ -89,6 +89,14 @@ KINDS = {
             {"currentStatus": "On hold"},
         ),
         Kind(
+            "not-owner",
+            403,
+            "Not who reserved it",
+            "Only the user who reserved this seat may do that.",
+            "You have not reserved this seat, or cancelled that, and somebody else has it by now.",
+            {"currentStatus": "Reserved"},
+        ),
+        Kind(
             "not-found",
             404,
             "Not found",
@@ -114,8 +122,8 @@ KINDS = {
             409,
             "The seat is on hold",
             "Another user holds this seat.",
-            "Choose another seat, or try again: the hold may run out.",
-            {"currentStatus": "On hold"},
+            "Choose another seat, or try again: the hold may run out. Of several, conflicts are those to replace.",
+            {"currentStatus": "On hold", "conflicts": [{"seatId": "k3v9x2m7qa-13", "status": "On hold"}]},
             True,
         ),
         Kind(
@@ -132,7 +140,7 @@ KINDS = {
             "Too many seats on hold",
             "You hold 6 seats of this event; the limit is 6.",
             "Reserve or release a seat that you hold, or wait until one of your holds runs out.",
-            {"limit": 6, "held": 6},
+            {"limit": 6, "held": 6, "requested": 1},
             True,
         ),
         Kind(
@@ -142,6 +150,22 @@ KINDS = {
             "This seat is not on hold. Hold it first.",
             "Your hold has run out, or there was none. Hold the seat again.",
             {"currentStatus": "Available"},
+        ),
+        Kind(
+            "not-reserved",
+            409,
+            "The seat is not reserved",
+            "This seat is not reserved.",
+            "The reservation was cancelled already, or there was none.",
+            {"currentStatus": "Available"},
+        ),
+        Kind(
+            "hold-ceiling",
+            409,
+            "The hold cannot be prolonged",
+            "This hold cannot be prolonged any further.",
+            "Reserve the seat before expiresAt; from then on anybody can hold it.",
+            {"currentStatus": "On hold", "expiresAt": 1767225660000},
         ),
         Kind(
             "reserve-pending",

@@ -1,19 +1,19 @@
 -- What the two scripts share that enter a job in the ledger. Beyond `_job`:
---   KEYS[10] the request's record string, if it may be sent again
---   ARGV[8]  fingerprint of the request's content; ARGV[9] how long the record is kept, ms
+--   KEYS[8] the request's record string, if it may be sent again
+--   ARGV[8] fingerprint of the request's content; ARGV[9] how long the record is kept, ms
 -- @include job
 -- @include once
 
 -- Answers as before where the request, or this call, was accepted already; refuses what cannot be; otherwise decides by
--- the seat and the event's pace.
+-- the seats and the event's pace.
 local function accept(decide)
-  return once(KEYS[10], ARGV[8], ARGV[9], function()
+  return once(keys_before > 7 and KEYS[8], ARGV[8], ARGV[9], function()
     local event = redis.call('HMGET', event_key, 'id', 'pace')
     if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
     if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
     if too_late() then return {CODE.TOO_LATE, now} end
-    local seat = load_seat(seat_key)
-    if not seat then return {CODE.SEAT_UNKNOWN, now} end
-    return decide(seat, event[2])
+    local seats = load_seats()
+    if not seats then return {CODE.SEAT_UNKNOWN, now} end
+    return decide(seats, event[2])
   end)
 end

@@ -1,13 +1,13 @@
--- What the scripts that open or end a job share. Beyond `_seat`:
---   KEYS[8] job:{E}-J      hash
---   KEYS[9] event:{E}:jobs zset
--- @include seat
-local job_key, jobs_key = KEYS[8], KEYS[9]
+-- What the scripts that open or end a job share. Beyond `_seats`:
+--   KEYS[6] job:{E}-J      hash
+--   KEYS[7] event:{E}:jobs zset
+-- @include seats
+local job_key, jobs_key = KEYS[6], KEYS[7]
 
--- The job; nil if there is none, or if it is about another seat or user than the caller says.
+-- The job; nil if there is none, or if it is about other seats or another user than the caller says.
 local function load_job()
   local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'seatId', 'user')
-  if not f[1] or f[5] ~= seat_id or f[6] ~= user then return nil end
+  if not f[1] or f[5] ~= ARGV[4] or f[6] ~= user then return nil end
   local job = {code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4])}
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
@@ -15,7 +15,7 @@ end
 
 -- Enters the job in the ledger and gives it the next ticket. `retry_of`: the failed job that it repeats, or ''.
 local function open_job(type, deadline, retry_of)
-  redis.call('HSET', job_key, 'type', type, 'status', 'waiting', 'seatId', seat_id, 'user', user,
+  redis.call('HSET', job_key, 'type', type, 'status', 'waiting', 'seatId', ARGV[4], 'user', user,
     'request', request_id, 'createdAt', now, 'deadline', deadline, 'sentAt', now, 'attempts', 1)
   if retry_of ~= '' then redis.call('HSET', job_key, 'retryOf', retry_of) end
   redis.call('ZADD', jobs_key, redis.call('HINCRBY', event_key, 'tickets', 1), job_id)
@@ -43,14 +43,19 @@ local function end_job(job, status, code, result_ttl_ms, ...)
   return {code, now, job.created}
 end
 
--- Takes back the pin that this job put on its hold. What remains is the hold as it was.
+-- What the ledger keeps of a refusal: of several seats, which are in the way.
+local function against(found)
+  if #named > 1 then return 'against', table.concat(found, ' ') end
+end
+
+-- Takes back the pin that this job put on a hold. What remains is the hold as it was.
 local function unpin(seat)
   if seat.status ~= 'On hold' or seat.reserve_job ~= job_id or seat.reserving == 0 then return end
   if seat.expires > now then
-    redis.call('HDEL', seat_key, 'reservingUntil')
-    set_hold_end(seat.expires)
+    redis.call('HDEL', seat.key, 'reservingUntil')
+    set_hold_end(seat, seat.expires)
   else
-    redis.call('ZREM', holder_key, seat_id)
-    expire()
+    redis.call('ZREM', holder_key, seat.id)
+    expire(seat)
   end
 end

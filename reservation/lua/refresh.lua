@@ -1,22 +1,36 @@
---[[ refresh: lets a user's hold run its full length again, from now.
-Guarantee: the hold ends `hold_ms` from now everywhere its end is kept, or nothing changed but a
-hold that was due, which is freed. Run again for the same call it answers the same.
-KEYS  1 to 7 as in _seat, then 8 the call's record string
-ARGV  1 to 7 as in _seat, then 8 fingerprint, 9 how long the record is kept, ms; 10 length of a hold, ms
-Returns {REFRESHED, now ms, expiresAt ms}; {RESERVE_PENDING, now ms, reservingUntil ms}; {code,
-      now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, TOO_LATE, KEY_REUSED;
+--[[ refresh: lets a user's holds run their full length again, from now, as far as a hold may be prolonged.
+Guarantee: each hold's new end is so everywhere it is kept, or nothing changed but holds that were due, which
+are freed. Run again for the same call it answers the same.
+KEYS  1 to 5 as in _seats, then 6 the call's record string, and the seats'
+ARGV  1 to 7 as in _seats, then 8 fingerprint, 9 how long the record is kept, ms; 10 length of a hold, ms; 11 most
+      that a hold may last however often it is refreshed, ms
+Returns {REFRESHED, now ms, expiresAt ms of each…}; {RESERVE_PENDING, now ms, reservingUntil ms, seats in the way…};
+      {HOLD_CEILING, now ms, the first one's expiresAt ms, seats in the way…}; {code, now ms, seats in the way…} with
+      NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED;
       1000 more than the code if it is what was answered before ]]
 -- @include clock
--- @include seat
+-- @include seats
 -- @include once
-return once(KEYS[8], ARGV[8], ARGV[9], function()
+return once(KEYS[6], ARGV[8], ARGV[9], function()
   if too_late() then return {CODE.TOO_LATE, now} end
-  local seat, code, reserving = own_hold()
-  if not seat then return {code, now, reserving} end
+  local seats, code, found = own_holds()
+  if not seats then return {code, now, unpack(found)} end
 
-  local expires = now + tonumber(ARGV[10])
-  redis.call('HSET', seat_key, 'expiresAt', expires)
-  set_hold_end(expires)
-  record(seat_id, 'refreshed', actor)
-  return {CODE.REFRESHED, now, expires}
+  local ends, first = {}, math.huge
+  code, found = in_the_way(seats, function(seat)
+    local ceiling = redis.call('HGET', seat.key, 'heldAt') + ARGV[11]
+    ends[#ends + 1] = math.min(now + ARGV[10], ceiling)
+    if seat.expires >= ceiling then
+      first = math.min(first, seat.expires)
+      return CODE.HOLD_CEILING
+    end
+  end)
+  if code then return {code, now, first, unpack(found)} end
+
+  for i, seat in ipairs(seats) do
+    redis.call('HSET', seat.key, 'expiresAt', ends[i])
+    set_hold_end(seat, ends[i])
+    record(seat.id, 'refreshed', actor)
+  end
+  return {CODE.REFRESHED, now, unpack(ends)}
 end)

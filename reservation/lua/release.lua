@@ -1,21 +1,24 @@
---[[ release: gives a user's hold back at once.
-Guarantee: the seat is free, or nothing changed. Releasing a seat that is free already succeeds,
-so the call may be repeated; run again for the same call it answers the same.
-KEYS  1 to 7 as in _seat, then 8 the call's record string
-ARGV  1 to 7 as in _seat, then 8 fingerprint, 9 how long the record is kept, ms
-Returns {RESERVE_PENDING, now ms, reservingUntil ms}; {code, now ms} with RELEASED,
-      EVENT_UNKNOWN, SEAT_UNKNOWN, NOT_HOLDER, SEAT_RESERVED, TOO_LATE, KEY_REUSED; 1000 more than the code if it is
-      what was answered before ]]
+--[[ release: gives a user's holds back at once.
+Guarantee: the seats are free, or nothing changed but holds that were due, which are freed. Releasing a seat that is
+free already succeeds, so the call may be repeated; run again for the same call it answers the same.
+KEYS  1 to 5 as in _seats, then 6 the call's record string, and the seats'
+ARGV  1 to 7 as in _seats, then 8 fingerprint, 9 how long the record is kept, ms
+Returns {RELEASED, now ms}; {RESERVE_PENDING, now ms, reservingUntil ms, seats in the way…}; {code, now ms, seats in
+      the way…} with NOT_HOLDER, SEAT_RESERVED; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED;
+      1000 more than the code if it is what was answered before ]]
 -- @include clock
--- @include seat
+-- @include seats
 -- @include once
-return once(KEYS[8], ARGV[8], ARGV[9], function()
+return once(KEYS[6], ARGV[8], ARGV[9], function()
   if too_late() then return {CODE.TOO_LATE, now} end
-  local seat, code, reserving = own_hold()
-  if code == CODE.NOT_ON_HOLD then return {CODE.RELEASED, now} end
-  if not seat then return {code, now, reserving} end
+  local seats, code, found = own_holds(true)
+  if not seats then return {code, now, unpack(found)} end
 
-  redis.call('ZREM', holder_key, seat_id)
-  free_seat(seat_id, seat_key, lock_key, 'released', actor)
+  for _, seat in ipairs(seats) do
+    if seat.live then
+      redis.call('ZREM', holder_key, seat.id)
+      free_seat(seat.id, seat.key, seat.lock, 'released', actor)
+    end
+  end
   return {CODE.RELEASED, now}
 end)

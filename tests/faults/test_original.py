@@ -131,7 +131,7 @@ def test_refresh_never_extends(store: Store, brief: Store, event: Event, user: s
     seat = SeatId(event.id, 1)
     Buyer(brief, user).hold(seat)
     first_end = brief.seats.get(seat).expires_at or 0
-    refreshed = store.seats.refresh(seat, user)
+    (refreshed,) = store.seats.refresh(seat, user)
     wait_for(lambda: store.events.load(event.id).now > first_end)
     shown = store.seats.get(seat)
     assert (shown.status, shown.user, shown.expires_at) == ("On hold", user, refreshed.expires_at)

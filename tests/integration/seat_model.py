@@ -1,20 +1,26 @@
 """The reference model: what the seats of one event, their jobs and their history have to be.
 
-Plain Python without sets, locks or a queue. Its calls are named, answer and refuse as the store's do. They
-take `now` from the model, which whoever drives it sets to the time that the server's clock showed in the
-same call. Times are epoch ms.
+Plain Python without sets, locks or a queue. What is asked for several seats is done to all of them or none. Its calls
+are named, answer and refuse as the store's do. They take `now` from the model, which whoever drives it sets to the time
+that the server's clock showed in the same call. Times are epoch ms.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from reservation.codes import Code
 from reservation.errors import (
+    HoldCeiling,
     LimitReached,
     NotFound,
     NotHolder,
     NotOnHold,
+    NotOwner,
+    NotReserved,
     QueueFull,
+    Refused,
     ReservePending,
     SeatHeld,
     SeatReserved,
@@ -22,11 +28,14 @@ from reservation.errors import (
 from reservation.events import EventLoad, FreeList, Seating
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
-from reservation.models import Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
+from reservation.models import Conflict, Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
 from reservation.seats import Accepted, Policy, Verdict
 
+STATUS_LETTERS: dict[SeatStatus, str] = {"Available": "A", "On hold": "H", "Reserved": "R"}
 IN_FAVOUR = {Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY}
 NO_VERDICT = {Code.DEADLINE_PASSED, Code.INTERNAL_ERROR}
+
+Group = Sequence[SeatId]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,12 @@ class SeatEntry:
 
 @dataclass
 class JobEntry:
-    """A job in the ledger."""
+    """A job in the ledger.
+
+    Attributes:
+        ends: of a hold, when each seat's ends.
+        against: of a refusal, the seats in the way.
+    """
 
     task: Task
     created: int
@@ -73,6 +87,8 @@ class JobEntry:
     status: JobStatus = "waiting"
     code: Code | None = None
     end: dict[str, int] = field(default_factory=dict)
+    ends: list[int] = field(default_factory=list)
+    against: list[tuple[SeatId, SeatStatus]] = field(default_factory=list)
 
     def stored(self) -> dict[str, str]:
         """Its hash."""
@@ -84,13 +100,18 @@ class JobEntry:
             **({} if self.code is None else {"code": int(self.code)}),
             **self.end,
         }
+        of_seats = {
+            "expiresAt": " ".join(map(str, self.ends)),
+            "against": " ".join(f"{seat.number}{STATUS_LETTERS[status]}" for seat, status in self.against),
+        }
         return {
             "type": self.task.type,
-            "seatId": str(self.task.seat_id),
+            "seatId": " ".join(map(str, self.task.seats)),
             "user": self.task.user,
             "request": self.task.request_id,
             "status": self.status,
             **{name: str(value) for name, value in numbers.items()},
+            **{name: value for name, value in of_seats.items() if value},
         }
 
 
@@ -110,7 +131,7 @@ class Model:
         self.seats = {SeatId(event_id, number): SeatEntry() for number in range(1, seats + 1)}
         self.jobs: dict[JobId, JobEntry] = {}
         self.changes: list[dict[str, str]] = []
-        self.calls: dict[str, int] = {}
+        self.calls: dict[str, list[int]] = {}
         self.lists: dict[str, list[str]] = {}
         self.maps: dict[str, str] = {}
 
@@ -120,6 +141,11 @@ class Model:
         """Whether the seat is on hold."""
         seat = self.seats[seat_id]
         return seat.status == "On hold" and seat.ends > self.now
+
+    def status(self, seat_id: SeatId) -> SeatStatus:
+        """What the seat is shown as."""
+        seat = self.seats[seat_id]
+        return "Available" if seat.status == "On hold" and not self.live(seat_id) else seat.status
 
     def due(self) -> list[SeatId]:
         """Seats whose hold is over without anybody having written that down, the longest overdue first."""
@@ -163,114 +189,135 @@ class Model:
             reservations=[self.get(s) for s in sorted(sold, key=lambda s: (self.seats[s].reserved_at, str(s)))],
         )
 
-    def accept_hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str) -> Accepted:
+    def accept_hold(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Accepted:
         if job_id in self.jobs:
             return self._accepted(job_id)
-        seat, held = self.seats[seat_id], len(self.holds(user))
-        if seat.status == "Reserved":
-            raise SeatReserved
-        if self.live(seat_id) and seat.user != user:
-            raise SeatHeld
-        if not self.live(seat_id) and held >= self.policy.max_held:
-            raise LimitReached(self.policy.max_held, held)
+        self._refuse(seats, partial(self._against_hold, user))
+        held, wanted = len(self.holds(user)), [s for s in seats if not self.live(s)]
+        if wanted and held + len(wanted) > self.policy.max_held:
+            raise LimitReached(self.policy.max_held, held, len(wanted))
         self._check_queue()
         deadline = self.now + self.policy.hold_deadline_ms
-        return self._open(job_id, Task("HOLD_SEAT", seat_id, user, request_id), deadline)
+        return self._open(job_id, Task("HOLD_SEAT", tuple(seats), user, request_id), deadline)
 
-    def accept_reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str) -> Accepted:
+    def accept_reserve(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Accepted:
+        def why(seat_id: SeatId) -> Refused | None:
+            if self.seats[seat_id].status == "Reserved":
+                return None if self.seats[seat_id].user == user else SeatReserved()
+            if not self.live(seat_id):
+                return NotOnHold()
+            return None if self.seats[seat_id].user == user else NotHolder()
+
         if job_id in self.jobs:
             return self._accepted(job_id)
-        seat = self.seats[seat_id]
-        task = Task("RESERVE_SEAT", seat_id, user, request_id)
-        deadline = self.now + self.policy.reserve_deadline_ms
-        if seat.status == "Reserved":
-            if seat.user != user:
-                raise SeatReserved
+        self._refuse(seats, why)
+        holds = {s: self.seats[s] for s in seats if self.live(s)}
+        pinned = {s: seat for s, seat in holds.items() if seat.pinned_until > self.now}
+        if pinned and len(pinned) == len(holds) and len({seat.pinned_by for seat in pinned.values()}) == 1:
+            return self._accepted(JobId.parse(holds[next(iter(holds))].pinned_by))
+        decided = max((seat.pinned_until for seat in holds.values()), default=0)
+        self._refuse(seats, lambda s: ReservePending(decided) if s in pinned else None)
+        if not holds:
             self._check_queue()
-            return self._open(job_id, task, deadline)
-        if not self.live(seat_id):
-            raise NotOnHold
-        if seat.user != user:
-            raise NotHolder
-        if seat.pinned_until > self.now:
-            return self._accepted(JobId.parse(seat.pinned_by))
-        if seat.pinned_by:
-            deadline = min(deadline, seat.expires_at)
-        self.seats[seat_id] = replace(seat, pinned_until=deadline, pinned_by=str(job_id))
-        return self._open(job_id, task, deadline)
+        once_more = [seat.expires_at for seat in holds.values() if seat.pinned_by]
+        deadline = min([self.now + self.policy.reserve_deadline_ms, *once_more])
+        for seat_id, seat in holds.items():
+            self.seats[seat_id] = replace(seat, pinned_until=deadline, pinned_by=str(job_id))
+        return self._open(job_id, Task("RESERVE_SEAT", tuple(seats), user, request_id), deadline)
 
-    def hold(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str) -> Verdict:
+    def hold(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Verdict:
         job = self.jobs.get(job_id)
         if job is None or job.code is not None:
             return self._verdict_of(job)
         if self.now >= job.deadline:
             return self._end(job, Code.DEADLINE_PASSED)
-        seat = self.seats[seat_id]
-        if seat.status == "Reserved":
-            return self._end(job, Code.SEAT_RESERVED)
-        if self.live(seat_id):
-            if seat.user == user:
-                return self._end(job, Code.HELD_ALREADY, expiresAt=seat.expires_at)
-            return self._end(job, Code.SEAT_HELD)
-        if seat.status == "On hold":
-            self._free(seat_id, "expired", "", job_id, request_id)
+        try:
+            self._refuse(seats, partial(self._against_hold, user))
+        except Refused as refused:
+            job.against = [(s, self.status(s)) for s in seats if self._against_hold(user, s)] * (len(seats) > 1)
+            return self._end(job, refused.code)
+        wanted = [s for s in seats if not self.live(s)]
+        for seat_id in wanted:
+            self._expire(seat_id, job_id, request_id)
         held = len(self.holds(user))
-        if held >= self.policy.max_held:
-            return self._end(job, Code.LIMIT_REACHED, limit=self.policy.max_held, held=held)
-        expires_at = self.now + self.policy.hold_ms
-        self.seats[seat_id] = SeatEntry("On hold", user, self.now, expires_at)
-        self._record(seat_id, "held", user, job_id, request_id)
-        return self._end(job, Code.HELD, expiresAt=expires_at)
+        if wanted and held + len(wanted) > self.policy.max_held:
+            return self._end(job, Code.LIMIT_REACHED, limit=self.policy.max_held, held=held, requested=len(wanted))
+        for seat_id in wanted:
+            self.seats[seat_id] = SeatEntry("On hold", user, self.now, self.now + self.policy.hold_ms)
+            self._record(seat_id, "held", user, job_id, request_id)
+        job.ends = [self.seats[s].expires_at for s in seats]
+        return self._end(job, Code.HELD if wanted else Code.HELD_ALREADY)
 
-    def reserve(self, seat_id: SeatId, user: str, job_id: JobId, request_id: str) -> Verdict:
+    def reserve(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Verdict:
         job = self.jobs.get(job_id)
         if job is None or job.code is not None:
             return self._verdict_of(job)
         if self.now >= job.deadline:
-            self._unpin(seat_id, job_id, request_id)
+            self._unpin(seats, job_id, request_id)
             return self._end(job, Code.DEADLINE_PASSED)
-        if self.seats[seat_id].status == "Reserved":
-            return self._end(job, Code.RESERVED_ALREADY)
-        # Before its deadline the job's pin keeps the seat for its user: no other verdict is possible.
-        assert self.seats[seat_id].pinned_by == str(job_id)
-        self.seats[seat_id] = SeatEntry("Reserved", user, reserved_at=self.now)
-        self._record(seat_id, "reserved", user, job_id, request_id)
-        return self._end(job, Code.RESERVED)
+        if lost := [s for s in seats if self._against_reserve(user, s)]:
+            sold = any(self.seats[s].status == "Reserved" for s in lost)
+            job.against = [(s, self.status(s)) for s in lost] * (len(seats) > 1)
+            for seat_id in seats:
+                self._expire(seat_id, job_id, request_id)
+                self._unpin([seat_id], job_id, request_id)
+            return self._end(job, Code.SEAT_RESERVED if sold else Code.HOLD_EXPIRED)
+        holds = [s for s in seats if self.seats[s].status == "On hold"]
+        # Before its deadline the job's pin keeps a seat for its user: those that were on hold are.
+        assert all(self.seats[s].pinned_by == str(job_id) for s in holds)
+        for seat_id in holds:
+            self.seats[seat_id] = SeatEntry("Reserved", user, reserved_at=self.now)
+            self._record(seat_id, "reserved", user, job_id, request_id)
+        return self._end(job, Code.RESERVED if holds else Code.RESERVED_ALREADY)
 
-    def fail(self, seat_id: SeatId, user: str, job_id: JobId, code: Code) -> Verdict:
+    def fail(self, seats: Group, user: str, job_id: JobId, code: Code) -> Verdict:
         job = self.jobs.get(job_id)
         if job is None or job.code is not None:
             return self._verdict_of(job)
         if code == Code.DEADLINE_PASSED and self.now < job.deadline:
             return Verdict(Code.NOT_DUE, self.now, None)
-        self._unpin(seat_id, job_id, "")
+        self._unpin(seats, job_id, "")
         return self._end(job, code)
 
-    def refresh(self, seat_id: SeatId, user: str, request_id: str) -> Seat:
-        if request_id in self.calls:
-            return self._on_hold(seat_id, user, self.calls[request_id])
-        self._check_own(seat_id, user, request_id)
-        expires_at = self.now + self.policy.hold_ms
-        self.seats[seat_id] = replace(self.seats[seat_id], expires_at=expires_at)
-        self._record(seat_id, "refreshed", user, "", request_id)
-        self.calls[request_id] = expires_at
-        return self._on_hold(seat_id, user, expires_at)
+    def refresh(self, seats: Group, user: str, request_id: str) -> list[Seat]:
+        if request_id not in self.calls:
+            self._check_own(seats, user, request_id)
+            ceilings = {s: self.seats[s].held_at + self.policy.max_hold_ms for s in seats}
+            at_it = [self.seats[s].expires_at for s in seats if self.seats[s].expires_at >= ceilings[s]]
+            self._refuse(seats, lambda s: HoldCeiling(min(at_it)) if self.seats[s].expires_at >= ceilings[s] else None)
+            for seat_id in seats:
+                expires_at = min(self.now + self.policy.hold_ms, ceilings[seat_id])
+                self.seats[seat_id] = replace(self.seats[seat_id], expires_at=expires_at)
+                self._record(seat_id, "refreshed", user, "", request_id)
+            self.calls[request_id] = [self.seats[s].expires_at for s in seats]
+        return [self._on_hold(s, user, ends) for s, ends in zip(seats, self.calls[request_id], strict=True)]
 
-    def release(self, seat_id: SeatId, user: str, request_id: str) -> None:
+    def release(self, seats: Group, user: str, request_id: str) -> None:
         if request_id in self.calls:
             return
-        try:
-            self._check_own(seat_id, user, request_id)
-        except NotOnHold:
-            pass
-        else:
-            self._free(seat_id, "released", user, "", request_id)
-        self.calls[request_id] = 0
+        self._check_own(seats, user, request_id, or_free=True)
+        for seat_id in seats:
+            if self.live(seat_id):
+                self._free(seat_id, "released", user, "", request_id)
+        self.calls[request_id] = []
+
+    def cancel(self, seats: Group, owner: str, by: str, request_id: str) -> None:
+        def why(seat_id: SeatId) -> Refused | None:
+            if self.seats[seat_id].status != "Reserved":
+                return NotReserved(self.status(seat_id))
+            return None if self.seats[seat_id].user == owner else NotOwner()
+
+        if request_id in self.calls:
+            return
+        self._refuse(seats, why)
+        for seat_id in seats:
+            self._free(seat_id, "cancelled", by, "", request_id)
+        self.calls[request_id] = []
 
     def release_due(self) -> int:
         due = self.due()
         for seat_id in due:
-            self._free(seat_id, "expired", "", "", "")
+            self._expire(seat_id, "", "")
         return len(due)
 
     # The calls of Ledger and Events
@@ -282,7 +329,7 @@ class Model:
         shown = Job(
             id=str(job_id),
             type=job.task.type,
-            data=JobData(seat_id=str(job.task.seat_id), user=job.task.user),
+            data=JobData(seat_id=str(job.task.seats[0]), seat_ids=list(map(str, job.task.seats)), user=job.task.user),
             status=job.status,
             created_at=job.created,
             deadline=job.deadline,
@@ -376,7 +423,8 @@ class Model:
             self.seats[seat_id] = replace(seat, **{t: getattr(seat, t) - ms for t in times if getattr(seat, t)})
         for job in self.jobs.values():
             job.created, job.deadline, job.sent = job.created - ms, job.deadline - ms, job.sent - ms
-            job.end.update({t: job.end[t] - ms for t in ("completedAt", "expiresAt") if t in job.end})
+            job.end.update({t: job.end[t] - ms for t in ("completedAt",) if t in job.end})
+            job.ends = [ends - ms for ends in job.ends]
 
     # What they share
 
@@ -394,18 +442,41 @@ class Model:
         if len(self.open()) >= self.policy.max_open_jobs:
             raise QueueFull(self.policy.max_open_jobs)
 
-    def _check_own(self, seat_id: SeatId, user: str, request_id: str) -> None:
-        seat = self.seats[seat_id]
-        if seat.status == "Reserved":
-            raise SeatReserved
-        if not self.live(seat_id):
-            if seat.status == "On hold":
-                self._free(seat_id, "expired", "", "", request_id)
-            raise NotOnHold
-        if seat.user != user:
-            raise NotHolder
-        if seat.pinned_until > self.now:
-            raise ReservePending(seat.pinned_until)
+    def _refuse(self, seats: Group, why: Callable[[SeatId], Refused | None]) -> None:
+        """Raises what is in the way of all of them; of several reasons the one that stays, or else the first."""
+        found = {s: error for s in seats if (error := why(s))}
+        if not found:
+            return
+        lasting = [error for error in found.values() if isinstance(error, SeatReserved)]
+        error = [*lasting, *found.values()][0]
+        if len(seats) > 1:
+            error.conflicts = [{"seatId": str(s), "status": self.status(s)} for s in found]
+        raise error
+
+    def _against_hold(self, user: str, seat_id: SeatId) -> Refused | None:
+        if self.seats[seat_id].status == "Reserved":
+            return SeatReserved()
+        return SeatHeld() if self.live(seat_id) and self.seats[seat_id].user != user else None
+
+    def _against_reserve(self, user: str, seat_id: SeatId) -> bool:
+        return self.seats[seat_id].user != user or not (self.seats[seat_id].status == "Reserved" or self.live(seat_id))
+
+    def _check_own(self, seats: Group, user: str, request_id: str, *, or_free: bool = False) -> None:
+        for seat_id in seats:
+            self._expire(seat_id, "", request_id)
+        pins = [self.seats[s].pinned_until for s in seats if self.live(s) and self.seats[s].user == user]
+
+        def why(seat_id: SeatId) -> Refused | None:
+            seat = self.seats[seat_id]
+            if seat.status == "Reserved":
+                return SeatReserved()
+            if seat.status == "Available":
+                return None if or_free else NotOnHold()
+            if seat.user != user:
+                return NotHolder()
+            return ReservePending(max(pins)) if seat.pinned_until > self.now else None
+
+        self._refuse(seats, why)
 
     def _open(self, job_id: JobId, task: Task, deadline: int) -> Accepted:
         self.jobs[job_id] = JobEntry(task, self.now, deadline, self.now)
@@ -425,21 +496,32 @@ class Model:
 
     def _result(self, job: JobEntry, code: Code) -> JobResult:
         if code not in IN_FAVOUR:
-            limit, held = job.end.get("limit"), job.end.get("held")
-            return JobResult(success=False, message="", error=code.slug, limit=limit, held=held)
-        seat_id, user = job.task.seat_id, job.task.user
+            return JobResult(
+                success=False,
+                message="",
+                error=code.slug,
+                limit=job.end.get("limit"),
+                held=job.end.get("held"),
+                requested=job.end.get("requested"),
+                conflicts=[Conflict(seat_id=str(seat), status=status) for seat, status in job.against] or None,
+            )
+        task = job.task
         if code in (Code.HELD, Code.HELD_ALREADY):
-            seat = self._on_hold(seat_id, user, job.end["expiresAt"])
+            seats = [self._on_hold(s, task.user, ends) for s, ends in zip(task.seats, job.ends, strict=True)]
         else:
-            seat = Seat(id=str(seat_id), event_id=self.event_id, user=user, status="Reserved")
-        return JobResult(success=True, message="", seat=seat)
+            seats = [Seat(id=str(s), event_id=self.event_id, user=task.user, status="Reserved") for s in task.seats]
+        return JobResult(success=True, message="", seat=seats[0], seats=seats)
 
-    def _unpin(self, seat_id: SeatId, job_id: JobId, request_id: str) -> None:
-        seat = self.seats[seat_id]
-        if seat.pinned_by != str(job_id) or not seat.pinned_until:
-            return
-        self.seats[seat_id] = replace(seat, pinned_until=0)
-        if not self.live(seat_id):
+    def _unpin(self, seats: Group, job_id: JobId, request_id: str) -> None:
+        for seat_id in seats:
+            seat = self.seats[seat_id]
+            if seat.pinned_by == str(job_id) and seat.pinned_until:
+                self.seats[seat_id] = replace(seat, pinned_until=0)
+                self._expire(seat_id, job_id, request_id)
+
+    def _expire(self, seat_id: SeatId, job_id: JobId | str, request_id: str) -> None:
+        """Writes down that the hold is over, if it is."""
+        if self.seats[seat_id].status == "On hold" and not self.live(seat_id):
             self._free(seat_id, "expired", "", job_id, request_id)
 
     def _free(self, seat_id: SeatId, cause: str, user: str, job_id: JobId | str, request_id: str) -> None:

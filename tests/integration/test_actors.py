@@ -604,7 +604,8 @@ def _tokens(queue: Queue) -> int:
 def test_many_messages_that_one_worker_takes_wake_one(queue: Queue, store: Store, event: Event) -> None:
     """Others would find nothing, again and again: it cost a fifth of the processor time of all."""
     tasks = [
-        (JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, number), str(uuid4()), "")) for number in range(1, 11)
+        (JobId.new(event.id), Task("HOLD_SEAT", (SeatId(event.id, number),), str(uuid4()), ""))
+        for number in range(1, 11)
     ]
     queue.send_jobs(tasks[:5])
     assert _tokens(queue) == 1
@@ -719,11 +720,12 @@ def test_jobs_that_come_while_one_is_on_its_way_are_begun(
     real = type(store.seats).hold
     first, second, third = (SeatId(event.id, number) for number in (1, 2, 3))
 
-    def hold(seats: Any, seat: SeatId, *rest: Any) -> Any:
+    def hold(seats: Any, named: Any, *rest: Any) -> Any:
+        (seat,) = named
         until = time.monotonic() + 10
         while seat == first and seats.get(second).status == "Available":
             assert time.monotonic() < until, "the second job was not begun"
-        verdict = real(seats, seat, *rest)
+        verdict = real(seats, named, *rest)
         if seat == second:
             raise RuntimeError("a mistake of ours")
         return verdict

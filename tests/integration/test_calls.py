@@ -91,7 +91,7 @@ def test_a_refresh_that_is_sent_again_answers_the_same(
     seat = SeatId(event.id, 1)
     buyer.hold(seat)
     twice("refresh", lambda: store.seats.accept_reserve(seat, buyer.user, JobId.new(event.id)))
-    refreshed = store.seats.refresh(seat, buyer.user)
+    (refreshed,) = store.seats.refresh(seat, buyer.user)
     assert refreshed.expires_at == store.seats.get(seat).expires_at
     assert [c["cause"] for c in changes(store, event.id)] == ["held", "refreshed"]
 
@@ -149,7 +149,7 @@ def test_a_call_that_is_sent_again_late_answers_what_it_did(
     assert store.seats.accept_hold(seat, buyer.user, hold).job_id == str(hold)
     store.seats.hold(seat, buyer.user, hold)
     twice("refresh", wait)
-    assert store.seats.refresh(seat, buyer.user).expires_at == store.seats.get(seat).expires_at
+    assert store.seats.refresh(seat, buyer.user)[0].expires_at == store.seats.get(seat).expires_at
     twice("accept_reserve", wait)
     assert store.seats.accept_reserve(seat, buyer.user, reserve).job_id == str(reserve)
     buyer.hold(SeatId(event.id, 2))

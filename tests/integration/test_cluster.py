@@ -129,7 +129,7 @@ def test_queues_are_spread_over_the_nodes_by_event(store: Store, queue: Queue, n
     """An event has one queue, whoever sends; four queues are on every node of three."""
     queue.broker.flush_all()
     events = [store.events.create("Opening night", 10) for _ in range(40)]
-    jobs = [(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")) for event in events]
+    jobs = [(JobId.new(event.id), Task("HOLD_SEAT", (SeatId(event.id, 1),), str(uuid4()), "")) for event in events]
     assert queue.send_jobs(jobs)
     waiting = {name: int(queue.broker.servers.client.llen(queue.broker.key(name))) for name in queue.shards}
     assert sum(waiting.values()) == queue.depth() == 40
@@ -150,10 +150,10 @@ def test_jobs_of_all_queues_are_carried_out(store: Store, queue: Queue, nodes: R
             for number in range(1, 7):
                 job, user = JobId.new(event.id), str(uuid4())
                 store.seats.accept_hold(SeatId(event.id, number), user, job)
-                jobs.append((job, Task("HOLD_SEAT", SeatId(event.id, number), user, "")))
+                jobs.append((job, Task("HOLD_SEAT", (SeatId(event.id, number),), user, "")))
         queue.send_jobs(jobs)
         wait_for(lambda: all(store.jobs.read(job).ended for job, _ in jobs))
-    assert all(store.seats.get(task.seat_id).user == task.user for _, task in jobs)
+    assert all(store.seats.get(task.seats[0]).user == task.user for _, task in jobs)
 
 
 def test_a_sweeper_looks_at_every_node(store: Store, queue: Queue, nodes: RedisCluster, make_settings: Make) -> None:
@@ -248,7 +248,7 @@ def test_a_loaded_slot_moves_to_and_fro_and_no_promise_breaks(store: Store, queu
         seat = SeatId(event.id, number)
         job = JobId.parse(until_it_works(lambda: accept(seat, user, JobId.new(event.id)).job_id))
         accepted.append(job)
-        queue.send_jobs([(job, Task(action, seat, user, ""))])  # type: ignore[arg-type]  # one of two
+        queue.send_jobs([(job, Task(action, (seat,), user, ""))])  # type: ignore[arg-type]  # one of two
         assert until_read(partial(_waited, store, job))
         return until_read(partial(_succeeded, store, job))
 
@@ -437,7 +437,7 @@ def test_jobs_go_by_another_queue_while_theirs_is_gone(store: Store, queue: Queu
                     for number in range(1, 7):
                         seat, user, job = SeatId(event.id, number), str(uuid4()), JobId.new(event.id)
                         store.seats.accept_hold(seat, user, job)
-                        assert queue.send_jobs([(job, Task("HOLD_SEAT", seat, user, ""))])
+                        assert queue.send_jobs([(job, Task("HOLD_SEAT", (seat,), user, ""))])
                         wait_for(lambda job=job: store.jobs.read(job).ended)  # type: ignore[misc]  # bound now
             finally:
                 node.go_on()

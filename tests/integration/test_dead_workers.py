@@ -17,7 +17,7 @@ from reservation.store import Store
 
 
 def _sent(queue: Queue, event: Event, number: int = 1) -> None:
-    assert queue.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, number), str(uuid4()), ""))])
+    assert queue.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", (SeatId(event.id, number),), str(uuid4()), ""))])
 
 
 def _die(queue: Queue, ago_ms: int) -> None:

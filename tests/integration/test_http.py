@@ -56,7 +56,11 @@ def test_the_whole_sale(client: testing.TestClient, event: Event, user: str, wor
     queued = post(client, "/seats/hold", {"id": seat, "UUID": user.upper()})
     assert set(queued.json) == {"message", "jobId", "position", "estimatedWaitTime", "statusEndpoint"}
     job = finished(client, queued, user)
-    assert (job["type"], job["status"], job["data"]) == ("HOLD_SEAT", "completed", {"seatId": seat, "userUUID": user})
+    assert (job["type"], job["status"], job["data"]) == (
+        "HOLD_SEAT",
+        "completed",
+        {"seatId": seat, "seatIds": [seat], "userUUID": user},
+    )
     assert job["result"]["success"] is True
     assert job["result"]["seat"]["status"] == "On hold"
     assert job["createdAt"] <= job["completedAt"] <= job["serverTime"]

@@ -11,7 +11,7 @@ things each time.
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import count
@@ -46,6 +46,7 @@ from tests.integration.seat_model import Model
 
 T = TypeVar("T")
 When = Literal["now", "later", "before", "at", "after"]
+Numbers = tuple[int, ...]
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 SEATS = 3
@@ -54,12 +55,13 @@ USERS = [str(UUID(int=number)) for number in (1, 2)]
 #: What comes up, by call. If it does not, the test has looked at too little.
 EXPECTED = {
     "accept_hold": {"Accepted", "LimitReached", "QueueFull", "SeatHeld", "SeatReserved"},
-    "accept_reserve": {"Accepted", "NotHolder", "NotOnHold", "QueueFull", "SeatReserved"},
+    "accept_reserve": {"Accepted", "NotHolder", "NotOnHold", "QueueFull", "ReservePending", "SeatReserved"},
     "hold": {"HELD", "HELD_ALREADY", "SEAT_HELD", "SEAT_RESERVED", "LIMIT_REACHED", "DEADLINE_PASSED"},
     "reserve": {"RESERVED", "RESERVED_ALREADY", "DEADLINE_PASSED"},
     "fail": {"DEADLINE_PASSED", "INTERNAL_ERROR", "NOT_DUE", "HELD"},
-    "refresh": {"Seat", "NotHolder", "NotOnHold", "ReservePending", "SeatReserved"},
+    "refresh": {"list", "HoldCeiling", "NotHolder", "NotOnHold", "ReservePending", "SeatReserved"},
     "release": {"NoneType", "NotHolder", "ReservePending", "SeatReserved"},
+    "cancel": {"NoneType", "NotOwner", "NotReserved"},
 }
 
 #: Makes all that is stored older by so many ms. Scripts do nothing with a stored time but compare it with
@@ -69,7 +71,9 @@ local times = {'heldAt', 'expiresAt', 'reservingUntil', 'reservedAt', 'createdAt
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local hash, ttl = redis.call('TYPE', key).ok == 'hash', redis.call('PTTL', key)
   for _, field in ipairs(hash and times or {}) do
-    if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ARGV[1]) end
+    local value = redis.call('HGET', key, field)
+    local older = value and string.gsub(value, '%d+', function(time) return string.format('%.0f', time - ARGV[1]) end)
+    if value then redis.call('HSET', key, field, older) end
   end
   local of_times = string.find(key, ':hold') or string.find(key, ':buyer:')
   for _, member in ipairs(of_times and redis.call('ZRANGE', key, 0, -1) or {}) do
@@ -90,10 +94,14 @@ NO_TTL = -1
 
 #: One seat is asked for more often than the others: what meets there is what is of interest.
 a_seat = st.sampled_from([1, 1, 1, 2, 3])
+some_seats = st.sampled_from([(1,), (1,), (1,), (2,), (3,), (1, 2), (2, 1), (3, 2), (1, 2, 3)])
 #: Who asks: the seat's holder, or the other user.
 the_holder = st.sampled_from([True, True, False])
 #: How things shall stand before it is asked for. A pin outlasts its hold only if it comes late.
-given = st.sampled_from(["as it is", "as it is", "held", "pinned", "pinned late", "others held"])
+given = st.sampled_from(
+    ["as it is", "as it is", "held", "pinned", "one pinned", "pinned late", "refreshed late", "others held"]
+)
+given_too = st.sampled_from(["as it is", "held", "sold", "sold", "one sold"])
 #: At once; a while later, in which nothing ends; a ms before the next end of something, then, or a ms after.
 when: st.SearchStrategy[When] = st.sampled_from(["now", "now", "now", "now", "later", "before", "at", "at", "after"])
 #: What becomes of a reply. If it is lost, redis-py sends the call again; and somebody else may get the seat
@@ -133,24 +141,36 @@ class Machine(RuleBasedStateMachine):
 
     # What may happen
 
-    @rule(seat=a_seat, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
-    def hold(self, seat: int, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When) -> None:
+    @rule(seats=some_seats, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
+    def hold(
+        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When
+    ) -> None:
         """A job from its acceptance to its end, or left open."""
-        self._ask("accept_hold", seat, the_holder, given, asked, reply)
+        self._ask("accept_hold", seats, the_holder, given, asked, reply)
         self._end_latest(end, ended)
 
-    @rule(seat=a_seat, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
-    def reserve(self, seat: int, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When) -> None:
-        self._ask("accept_reserve", seat, the_holder, given, asked, reply)
+    @rule(seats=some_seats, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
+    def reserve(
+        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When
+    ) -> None:
+        self._ask("accept_reserve", seats, the_holder, given, asked, reply)
         self._end_latest(end, ended)
 
-    @rule(seat=a_seat, the_holder=the_holder, given=given, when=when, reply=reply)
-    def refresh(self, seat: int, the_holder: bool, given: str, when: When, reply: str) -> None:
-        self._ask("refresh", seat, the_holder, given, when, reply)
+    @rule(seats=some_seats, the_holder=the_holder, given=given, when=when, reply=reply)
+    def refresh(self, seats: Numbers, the_holder: bool, given: str, when: When, reply: str) -> None:
+        self._ask("refresh", seats, the_holder, given, when, reply)
 
-    @rule(seat=a_seat, the_holder=the_holder, given=given, when=when, reply=reply)
-    def release(self, seat: int, the_holder: bool, given: str, when: When, reply: str) -> None:
-        self._ask("release", seat, the_holder, given, when, reply)
+    @rule(seats=some_seats, the_holder=the_holder, given=given, when=when, reply=reply)
+    def release(self, seats: Numbers, the_holder: bool, given: str, when: When, reply: str) -> None:
+        self._ask("release", seats, the_holder, given, when, reply)
+
+    @rule(seats=some_seats, the_holder=the_holder, given=given_too, when=when, reply=reply)
+    def cancel(self, seats: Numbers, the_holder: bool, given: str, when: When, reply: str) -> None:
+        before = len(self.model.changes)
+        self._ask("cancel", seats, the_holder, given, when, reply)
+        for change in self.model.changes[before:]:
+            if change["cause"] == "cancelled":
+                self.sold.pop(SeatId(self.event, int(change["seat"])), None)
 
     @rule(end=an_end, nth=nth, only_open=st.booleans(), when=when)
     def end(self, end: str, nth: int, only_open: bool, when: When) -> None:
@@ -167,12 +187,12 @@ class Machine(RuleBasedStateMachine):
     def rush(self, holders: list[bool], seat: int, in_turn: bool, sold: bool) -> None:
         """Several ask before the first is served; and before the next is served, a seat may be sold."""
         for number, holder in enumerate(holders):
-            self._ask("accept_hold", 1 + number % SEATS, holder)
-        self._ask("accept_reserve", seat, True)
+            self._ask("accept_hold", (1 + number % SEATS,), holder)
+        self._ask("accept_reserve", (seat,), True)
         for job_id in self.model.open() if in_turn else reversed(self.model.open()):
             self._end("run", job_id)
             if sold:
-                self._ask("accept_reserve", seat, True)
+                self._ask("accept_reserve", (seat,), True)
                 self._end_latest("run")
 
     @rule(nth=nth, when=when)
@@ -181,13 +201,13 @@ class Machine(RuleBasedStateMachine):
         if job := self.model.jobs.get(job_id := self._job(nth)):
             self._await(when)
             accept = "accept_hold" if job.task.type == "HOLD_SEAT" else "accept_reserve"
-            self._both(accept, job.task.seat_id, job.task.user, job_id, job.task.request_id)
+            self._both(accept, job.task.seats, job.task.user, job_id, job.task.request_id)
 
     @rule(seat=a_seat, the_holder=the_holder, nth=nth, started=st.booleans(), end=an_end, when=when)
     def sweep(self, seat: int, the_holder: bool, nth: int, started: bool, end: str, when: When) -> None:
         """Two sweepers see the same open job, and one sends it again. Then what is due is freed, and meanwhile a
         seat may be held anew."""
-        self._ask("accept_hold", seat, the_holder)
+        self._ask("accept_hold", (seat,), the_holder)
         open_jobs = self.store.jobs.open_jobs(self.event, 0, 100)
         self._check(open_jobs, self.model.open_jobs())
         if open_jobs:
@@ -231,44 +251,49 @@ class Machine(RuleBasedStateMachine):
     def _ask(
         self,
         call: str,
-        seat: int,
+        numbers: Numbers,
         the_holder: bool,
         given: str = "as it is",
         when: When = "now",
         reply: str = "comes",
     ) -> None:
-        seat_id = SeatId(self.event, seat)
-        self._bring_about(given, seat_id)
+        seats = tuple(SeatId(self.event, number) for number in numbers)
+        self._bring_about(given, seats)
         self._await(when)
-        holder = self.model.seats[seat_id].user or USERS[0]
+        holder = self.model.seats[seats[0]].user or USERS[0]
         user, other = holder, USERS[holder == USERS[0]]
         if not the_holder:
             user, other = other, user
 
         def lose_reply() -> None:
             if reply == "is lost for a while":
-                self._get(seat_id, other)
+                self._get(seats[0], other)
             raise redis.ConnectionError("the reply is lost")
 
         if reply != "comes":
             self.interrupt = lose_reply
-        job = [JobId.new(self.event)] if call.startswith("accept") else []
-        self._both(call, seat_id, user, *job, next(self.requests))
+        own = [JobId.new(self.event)] if call.startswith("accept") else [user] if call == "cancel" else []
+        self._both(call, seats, user, *own, next(self.requests))
 
-    def _bring_about(self, given: str, seat_id: SeatId) -> None:
-        """How things shall stand with a seat, if they can."""
-        others = [other for other in self.model.seats if other != seat_id]
-        for each in {"as it is": [], "others held": others}.get(given, [seat_id]):
+    def _bring_about(self, given: str, seats: Sequence[SeatId]) -> None:
+        """How things shall stand with seats, if they can."""
+        others = [other for other in self.model.seats if other not in seats]
+        for each in {"as it is": [], "others held": others}.get(given, seats):
             if self.model.seats[each].status == "Available":
                 self._get(each, USERS[0])
-        if given == "pinned late":
+        if given in ("pinned late", "refreshed late"):
             self._await("later")
-        if given in ("pinned", "pinned late"):
-            self._ask("accept_reserve", seat_id.number, True)
+        if given == "refreshed late":
+            self._ask("refresh", tuple(seat.number for seat in seats), True)
+        if given in ("pinned", "one pinned", "pinned late", "sold", "one sold"):
+            one = given.startswith("one")
+            self._ask("accept_reserve", tuple(seat.number for seat in seats[: 1 if one else None]), True)
+        if given in ("sold", "one sold"):
+            self._end_latest("run")
 
     def _get(self, seat_id: SeatId, user: str) -> None:
         """Has a user hold a seat, if he can."""
-        self._both("accept_hold", seat_id, user, JobId.new(self.event), next(self.requests))
+        self._both("accept_hold", (seat_id,), user, JobId.new(self.event), next(self.requests))
         self._end_latest("run")
 
     def _end_latest(self, end: str, when: When = "now") -> None:
@@ -277,15 +302,15 @@ class Machine(RuleBasedStateMachine):
             self._end(end, jobs[-1])
 
     def _end(self, end: str, job_id: JobId) -> None:
-        unknown = Task("HOLD_SEAT", SeatId(self.event, 1), USERS[0], "")
+        unknown = Task("HOLD_SEAT", (SeatId(self.event, 1),), USERS[0], "")
         task = job.task if (job := self.model.jobs.get(job_id)) else unknown
         if end == "run":
             self._start(job_id)
             script = "hold" if task.type == "HOLD_SEAT" else "reserve"
-            self._both(script, task.seat_id, task.user, job_id, task.request_id)
+            self._both(script, task.seats, task.user, job_id, task.request_id)
         elif end != "none":
             code = Code.INTERNAL_ERROR if end == "give up" else Code.DEADLINE_PASSED
-            self._both("fail", task.seat_id, task.user, job_id, code)
+            self._both("fail", task.seats, task.user, job_id, code)
 
     def _start(self, job_id: JobId) -> None:
         self.store.jobs.mark_active(job_id)
@@ -489,6 +514,7 @@ def hurried(
         max_held_seats=2,
         max_open_jobs=3,
         lock_expiration_time=10,
+        max_hold_time=12,
         hold_job_deadline=5,
         reserve_job_deadline=7,
         job_result_ttl=86_400,

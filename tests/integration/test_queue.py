@@ -49,12 +49,12 @@ def test_whatever_the_queue_refuses_a_job_stays_accepted(short: Queue, event: Ev
     short.broker.servers.client.set(f"{{dramatiq:{QUEUE}}}:{QUEUE}", "not a list")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         short.broker.servers.client.rpush(f"{{dramatiq:{QUEUE}}}:{QUEUE}", 1)
-    assert not short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), ""))])
+    assert not short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", (SeatId(event.id, 1),), str(uuid4()), ""))])
 
 
 def test_a_queue_that_is_gone_is_not_full(short: Queue, server: EmbeddedRedis, event: Event) -> None:
     """Nobody knows how long it is, and the ledger takes the job."""
-    short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), ""))])
+    short.send_jobs([(JobId.new(event.id), Task("HOLD_SEAT", (SeatId(event.id, 1),), str(uuid4()), ""))])
     short.backlog.count()
     with pytest.raises(QueueFull):
         short.backlog.check()
@@ -76,7 +76,7 @@ def test_jobs_that_several_threads_post_are_all_sent_once(
     short: Queue, event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests whose connection is busy are answered by other threads than the loop's."""
-    task = Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")
+    task = Task("HOLD_SEAT", (SeatId(event.id, 1),), str(uuid4()), "")
     jobs = [JobId.new(event.id) for _ in range(20_000)]
     sent: list[JobId] = []
     # What is sent is at stake, not the sending: a round trip between two lines would hide it.
@@ -120,7 +120,7 @@ def test_one_server_is_asked_once_however_many_queues_it_has(
         asked.append(len(messages))
         return enqueue(messages)
 
-    task = Task("HOLD_SEAT", SeatId(event.id, 1), str(uuid4()), "")
+    task = Task("HOLD_SEAT", (SeatId(event.id, 1),), str(uuid4()), "")
     assert queue.send_jobs([(JobId.new(event.id), task)])
     monkeypatch.setattr(queue.broker, "enqueue_all", count)
     with hanging(server):

@@ -36,7 +36,7 @@ def test_a_failed_job_becomes_a_new_one(store: Store, failed: JobId, user: str) 
     assert (job.type, job.status, job.retry_of) == ("HOLD_SEAT", "waiting", str(failed))
     assert store.jobs.task(repeated.job_id) == repeated.task == store.jobs.task(failed)
     assert store.jobs.entry(failed) == before
-    verdict = store.seats.hold(repeated.task.seat_id, user, repeated.job_id)
+    verdict = store.seats.hold(repeated.task.seats, user, repeated.job_id)
     assert verdict.code == Code.HELD
 
 
@@ -51,7 +51,7 @@ def test_it_is_repeated_once(store: Store, failed: JobId, event: Event) -> None:
     assert store.client.pttl(keys.retried(failed)) > store.client.pttl(keys.job(failed)) > 0
     (new,) = {t.job_id for t in told}
     task = told[0].task
-    store.seats.fail(task.seat_id, task.user, new, Code.INTERNAL_ERROR)
+    store.seats.fail(task.seats, task.user, new, Code.INTERNAL_ERROR)
     assert retry(store, failed).job_id == new, "what is to be repeated now is the new one"
     assert retry(store, new).new
 

@@ -132,7 +132,7 @@ def test_refresh_moves_the_expiry(brief: Store, event: Event, user: str) -> None
     first = brief.seats.get(seat).expires_at
     assert first is not None
     wait_for(lambda: int(brief.client.time()[0] * 1000 + brief.client.time()[1] / 1000) > first - 100)
-    refreshed = brief.seats.refresh(seat, user)
+    (refreshed,) = brief.seats.refresh(seat, user)
     assert refreshed.expires_at is not None
     assert refreshed.expires_at > first
     ends = {

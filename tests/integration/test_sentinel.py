@@ -31,7 +31,7 @@ def test_a_new_primary_is_found(make_settings: Callable[..., Settings]) -> None:
         def hold(number: int) -> bool:
             job, seat = JobId.new(event.id), SeatId(event.id, number)
             store.seats.accept_hold(seat, user, job)
-            queue.send_jobs([(job, Task("HOLD_SEAT", seat, user, ""))])
+            queue.send_jobs([(job, Task("HOLD_SEAT", (seat,), user, ""))])
             wait_for(lambda: store.jobs.read(job).ended)
             return store.seats.get(seat).user == user
 

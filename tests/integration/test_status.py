@@ -49,7 +49,7 @@ def test_jobs_holds_and_messages_are_counted(
         seat, job = SeatId(event.id, number), JobId.new(event.id)
         store.seats.accept_hold(seat, buyer.user, job)
         store.client.hincrby(keys.job(job), "createdAt", -5_000 * number)
-        queue.send_jobs([(job, Task("HOLD_SEAT", seat, buyer.user, ""))])
+        queue.send_jobs([(job, Task("HOLD_SEAT", (seat,), buyer.user, ""))])
     reading = _watch(settings).read()
     assert (reading.open_jobs, reading.holds, reading.waiting, reading.active) == (2, 1, 2, 1)
     assert 10_000 <= reading.oldest_ms < 15_000

@@ -171,7 +171,7 @@ def test_a_guessed_job_tells_nothing(client: testing.TestClient, event: Event, u
     for near in (job_id[:-1] + "!", job_id.upper(), job_id + "a", job_id[:-1], job_id + "%00", "*", f"{event.id}-*"):
         problem(client.simulate_get(f"/seats/job/{near}/status"), 404, "not-found")
     shown = client.simulate_get(f"/seats/job/{job_id}/status", headers={"X-User-UUID": str(uuid4())})
-    assert shown.json["data"] == {"seatId": f"{event.id}-1", "userUUID": ""}
+    assert shown.json["data"] == {"seatId": f"{event.id}-1", "seatIds": [f"{event.id}-1"], "userUUID": ""}
 
 
 def test_a_strangers_key_does_not_bring_back_anothers_answer(

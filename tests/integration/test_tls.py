@@ -86,7 +86,7 @@ def test_seats_are_held_over_tls(url: str, signed: Certificate, make_settings: C
         jobs = [JobId.new(event.id) for _ in seats]
         for seat, job in zip(seats, jobs, strict=True):
             store.seats.accept_hold(seat, user, job)
-        assert queue.send_jobs([(job, Task("HOLD_SEAT", s, user, "")) for s, job in zip(seats, jobs, strict=True)])
+        assert queue.send_jobs([(job, Task("HOLD_SEAT", (s,), user, "")) for s, job in zip(seats, jobs, strict=True)])
         wait_for(lambda: all(store.jobs.read(job).ended for job in jobs))
     assert {store.seats.get(seat).user for seat in seats} == {user}
     assert [change.sequence for change in asyncio.run(_changes(settings, event.id))] == [1, 2, 3, 4, 5, 6]

@@ -104,7 +104,7 @@ def test_odd_spellings_of_a_uuid_are_refused(text: str) -> None:
 def test_keys_of_an_event_share_its_hash_tag() -> None:
     """So they sit in one Redis Cluster slot, and a script may change them together."""
     seat, job = SeatId(EVENT, 7), JobId(EVENT, "a" * 25)
-    names = [*keys.job_keys(seat, "u", job), keys.seats(EVENT), keys.releasing(EVENT)]
+    names = [*keys.user_keys(EVENT, "u"), *keys.seat_keys([seat]), keys.job(job), keys.jobs(EVENT), keys.seats(EVENT)]
     assert {name[name.index("{") : name.index("}") + 1] for name in names} == {"{" + EVENT + "}"}
 
 

@@ -31,7 +31,7 @@ def test_keys_come_from_declared_ones(name: str) -> None:
     """No key is written out or put together in a script: Redis Cluster routes by the declared ones."""
     for match in re.finditer(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", source(name)):
         if match[1] != "TIME":
-            assert re.fullmatch(r"KEYS\[(\d|i)\]|\w+_key|key", match[2]), match[0]
+            assert re.fullmatch(r"KEYS\[(\d|i)\]|\w+_key|key|seat\.(key|lock)", match[2]), match[0]
     for names, values in re.findall(r"local ([\w, ]*_key\b[\w, ]*) = (.*)", source(name)):
         declared = [v for n, v in zip(names.split(", "), values.split(", "), strict=True) if n.endswith("_key")]
         assert all(re.fullmatch(r"KEYS\[[\d+* i]+\]", value) for value in declared), (names, values)

@@ -1,13 +1,13 @@
-"""Seats: reading, one's own, holding, refreshing, releasing, reserving."""
+"""Seats: reading, one's own, holding, refreshing, releasing, reserving, cancelling."""
 
 import falcon
 
 from actors.queue import Queue
 from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import OwnSeats, QueueResponse, Seat, SeatAction
+from reservation.models import OwnSeats, QueueResponse, Refreshed, Seat, SeatAction
 from reservation.seats import Accepted, Seats
-from reservation_http.access import Access
+from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import path_id, private, write
 from reservation_http.lag import QueueLag
 from reservation_http.openapi import operation
@@ -100,7 +100,7 @@ class SeatHold(Acceptance):
 
     @operation(
         "holdSeat",
-        "Hold a seat for a limited time",
+        "Hold seats for a limited time",
         tag="seats",
         body=SeatAction,
         answers={202: QueueResponse},
@@ -109,14 +109,15 @@ class SeatHold(Acceptance):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job; its verdict says whether you hold the seat. A refusal that is certain
-        already comes at once. Holding a seat that you hold succeeds and leaves its expiry."""
+        already comes at once. Holding a seat that you hold succeeds and leaves its expiry. Of several `ids` you get
+        all or none; `conflicts` are those that others have."""
         action = self._access.action(req)
-        job_id = JobId.new(action.seat_id.event)
+        job_id = JobId.new(action.seats[0].event)
         # Not for a reservation: who has a seat on hold is not turned away.
         self._queue.backlog.check()
-        task = Task("HOLD_SEAT", action.seat_id, action.user, req.context.request_id)
+        task = Task("HOLD_SEAT", action.seats, action.user, req.context.request_id)
         accepted = self._seats.accept_hold(
-            task.seat_id, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+            task.seats, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to hold this seat is in the queue.")
 
@@ -126,21 +127,30 @@ class SeatReserve(Acceptance):
 
     @operation(
         "reserveSeat",
-        "Reserve a seat that you hold",
+        "Reserve seats that you hold",
         tag="seats",
         body=SeatAction,
         answers={202: QueueResponse},
         headers={202: {"Location": "Where the job is read."}},
-        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "queue-full", "state-unavailable"),
+        problems=(
+            "not-found",
+            "not-holder",
+            "not-on-hold",
+            "seat-reserved",
+            "reserve-pending",
+            "queue-full",
+            "state-unavailable",
+        ),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job. From here on your hold lasts until that job's verdict, so waiting in the
-        queue cannot lose the seat; asking again meanwhile answers with the same job."""
+        queue cannot lose the seat; asking again meanwhile answers with the same job. Of several `ids` all are reserved
+        or none; `reserve-pending` if some of them are in another job."""
         action = self._access.action(req)
-        job_id = JobId.new(action.seat_id.event)
-        task = Task("RESERVE_SEAT", action.seat_id, action.user, req.context.request_id)
+        job_id = JobId.new(action.seats[0].event)
+        task = Task("RESERVE_SEAT", action.seats, action.user, req.context.request_id)
         accepted = self._seats.accept_reserve(
-            task.seat_id, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+            task.seats, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to reserve this seat is in the queue.")
 
@@ -154,18 +164,27 @@ class SeatRefresh:
 
     @operation(
         "refreshHold",
-        "Let your hold run its full length again",
+        "Let your holds run their full length again",
         tag="seats",
         body=SeatAction,
-        answers={200: Seat},
-        problems=("not-found", "not-holder", "not-on-hold", "seat-reserved", "reserve-pending", "state-unavailable"),
+        answers={200: Refreshed},
+        problems=(
+            "not-found",
+            "not-holder",
+            "not-on-hold",
+            "seat-reserved",
+            "reserve-pending",
+            "hold-ceiling",
+            "state-unavailable",
+        ),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answers with the new `expiresAt`."""
+        """Answers with the new `expiresAt`. A hold can be prolonged until it has lasted `MAX_HOLD_TIME`, the last time
+        by less; then it is `hold-ceiling`."""
         action = self._access.action(req)
-        seat = self._seats.refresh(action.seat_id, action.user, req.context.request_id, action.once)
+        seats = self._seats.refresh(action.seats, action.user, req.context.request_id, action.once)
         private(resp)
-        write(resp, seat)
+        write(resp, Refreshed(**dict(seats[0]), seats=seats if len(seats) > 1 else None))
 
 
 class SeatRelease:
@@ -177,7 +196,7 @@ class SeatRelease:
 
     @operation(
         "releaseHold",
-        "Give a hold back",
+        "Give holds back",
         tag="seats",
         body=SeatAction,
         answers={204: None},
@@ -186,5 +205,29 @@ class SeatRelease:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The seat is free when this answers. Safe to repeat: releasing a free seat succeeds."""
         action = self._access.action(req)
-        self._seats.release(action.seat_id, action.user, req.context.request_id, action.once)
+        self._seats.release(action.seats, action.user, req.context.request_id, action.once)
+        resp.status = 204
+
+
+class SeatCancel:
+    """`/seats/cancel`."""
+
+    def __init__(self, seats: Seats, access: Access) -> None:
+        self._seats = seats
+        self._access = access
+
+    @operation(
+        "cancelReservation",
+        "Give reservations back",
+        tag="seats",
+        body=SeatAction,
+        answers={204: None},
+        problems=("not-found", "not-owner", "not-reserved", "state-unavailable"),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The seat is free when this answers, for anybody to hold. It is done once: again it is `not-reserved`, or
+        `not-owner` if somebody else has reserved the seat by then. A token with the scope `events:write` cancels
+        for others: the reservation of `UUID`, or, without it, whoever's it is."""
+        action = self._access.action(req, for_others=CREATE_EVENTS)
+        self._seats.cancel(action.seats, action.user or None, action.by, req.context.request_id, action.once)
         resp.status = 204
