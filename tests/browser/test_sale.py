@@ -115,6 +115,34 @@ def test_all_holds_are_reserved_at_once(person: Callable[..., Person], site: Sit
     hall.counts(owned=3, mine=0, free=47)
 
 
+def test_a_group_is_reserved_in_one_job(person: Callable[..., Person], site: Site) -> None:
+    """All or none: one request has all of the seats."""
+    hall = Hall(person(), site.create(50))
+    for seat in (3, 4):
+        hall.hold(seat)
+    with hall.page.expect_request("**/seats/reserve") as sent:
+        hall.page.get_by_role("button", name="Reserve both seats").click()
+    assert sent.value.post_data_json["ids"] == [f"{hall.event}-3", f"{hall.event}-4"]
+    hall.says("Seats 3 and 4 are yours")
+
+
+def test_a_reservation_is_cancelled(person: Callable[..., Person], site: Site) -> None:
+    """After it was asked whether it is meant; the other sees the seat come free."""
+    event = site.create(50)
+    hall, other = Hall(person(), event), Hall(person(), event)
+    hall.hold(7)
+    hall.act(7, "Reserve")
+    hall.owns(7)
+    other.counts(reserved=1)
+    hall.page.get_by_role("button", name="Cancel the reservation of seat 7").click()
+    hall.counts(owned=1)
+    hall.messages.get_by_role("button", name="Cancel it").click()
+    hall.says("Your reservation of seat 7 is cancelled")
+    hall.counts(owned=0, free=50)
+    other.counts(reserved=0, free=50)
+    accessible(hall.page)
+
+
 def test_a_reload_loses_nothing(person: Callable[..., Person], site: Site) -> None:
     """Holds with their countdowns, and reservations, are there again."""
     hall = Hall(person(), site.create(50))

@@ -46,27 +46,30 @@ export class Actions {
 
   /** Puts a seat on hold. */
   hold(/** @type {number} */ seat) {
-    return this.#attempt(seat, "hold", async () => {
-      const { seat: held } = await this.#job(seat, "/seats/hold", "hold");
+    return this.#attempt([seat], "hold", async () => {
+      const { seat: held } = await this.#job([seat], "/seats/hold", "hold");
       this.store.held(seat, held);
       retract(about(seat));
       this.#speakOfTime(seat);
     });
   }
 
-  /** Turns a hold into a reservation. */
-  reserve(/** @type {number} */ seat) {
-    return this.#attempt(seat, "reserve", async () => {
-      await this.#job(seat, "/seats/reserve", "reserve");
-      this.store.reserved(seat);
-      say({ title: `Seat ${seat} is yours` }, { about: about(seat) });
+  /** Turns holds into reservations, all of them or none. */
+  reserve(/** @type {number[]} */ ...seats) {
+    return this.#attempt(seats, "reserve", async () => {
+      await this.#job(seats, "/seats/reserve", "reserve");
+      for (const seat of seats) {
+        this.store.reserved(seat);
+        if (seats.length > 1) retract(about(seat));
+      }
+      say({ title: seats.length > 1 ? `${list(seats)} are yours` : `Seat ${seats[0]} is yours` }, { about: about(seats[0]) });
     });
   }
 
   /** Lets a hold run its full length again. */
   refresh(/** @type {number} */ seat) {
-    return this.#attempt(seat, "refresh", async () => {
-      this.store.held(seat, await this.#act(seat, "/seats/refresh"));
+    return this.#attempt([seat], "refresh", async () => {
+      this.store.held(seat, await this.#act([seat], "/seats/refresh"));
       retract(about(seat));
       this.#speakOfTime(seat);
     });
@@ -74,11 +77,20 @@ export class Actions {
 
   /** Gives a hold back. */
   release(/** @type {number} */ seat) {
-    return this.#attempt(seat, "release", async () => {
-      await this.#act(seat, "/seats/release");
+    return this.#attempt([seat], "release", async () => {
+      await this.#act([seat], "/seats/release");
       this.store.lost(seat);
       retract(about(seat));
       speak(`You have released seat ${seat}`);
+    });
+  }
+
+  /** Gives a reservation back. */
+  cancel(/** @type {number} */ seat) {
+    return this.#attempt([seat], "cancel", async () => {
+      await this.#act([seat], "/seats/cancel");
+      this.store.lost(seat);
+      say({ title: `Your reservation of seat ${seat} is cancelled` }, { about: about(seat) });
     });
   }
 
@@ -87,50 +99,51 @@ export class Actions {
     if (hold) speak(`Seat ${seat} is on hold for you for ${duration(Math.round(this.store.left(hold) / 1000))}`);
   }
 
-  #act(/** @type {number} */ seat, /** @type {string} */ path) {
-    return this.api.act(path, this.store.id(seat), (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
+  #act(/** @type {number[]} */ seats, /** @type {string} */ path) {
+    const ids = seats.map((seat) => this.store.id(seat));
+    return this.api.act(path, ids, (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
       say(explainWait(problem, waitMs), { tone: "warning", about: problem.slug }),
     );
   }
 
   /** Has a job done; returns its result. Throws a Problem if its verdict is against, or there is none. */
-  async #job(/** @type {number} */ seat, /** @type {string} */ path, /** @type {"hold" | "reserve"} */ doing) {
+  async #job(/** @type {number[]} */ seats, /** @type {string} */ path, /** @type {"hold" | "reserve"} */ doing) {
     const since = performance.now();
     const show = (/** @type {{position?: number, estimatedWaitTime?: number}} */ { position, estimatedWaitTime }) =>
-      this.store.await(seat, { doing, ahead: position, seconds: estimatedWaitTime, since });
+      this.store.await(seats, { doing, ahead: position, seconds: estimatedWaitTime, since });
     /** @type {import("./api.js").Queued} */
-    const queued = await this.#act(seat, path);
+    const queued = await this.#act(seats, path);
     show(queued);
     const job = await this.api.follow(queued.statusEndpoint, (job) => {
       show(job);
-      const pending = this.store.pending.get(seat);
-      if (pending && performance.now() - since > LONG_MS) this.on.note(seat, explainQueue(pending));
+      const pending = this.store.pending.get(seats[0]);
+      if (pending && performance.now() - since > LONG_MS) this.on.note(seats[0], explainQueue(pending));
     });
     if (!job.result?.success) throw Problem.of(job);
     return /** @type {any} */ (job.result);
   }
 
-  /** Does something to a seat while nothing else is being done to it, and explains it if that is refused. */
+  /** Does something to seats while nothing else is being done to them, and explains it if that is refused. */
   async #attempt(
-    /** @type {number} */ seat,
+    /** @type {number[]} */ seats,
     /** @type {import("./store.js").Pending["doing"]} */ doing,
     /** @type {() => Promise<void>} */ act,
   ) {
-    if (this.store.pending.has(seat)) return;
-    this.store.await(seat, { doing, since: performance.now() });
+    if (seats.some((seat) => this.store.pending.has(seat))) return;
+    this.store.await(seats, { doing, since: performance.now() });
     try {
       await act();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      this.#refused(seat, problem);
+      this.#refused(seats[0], problem, seats.length > 1);
       if (MINE_IN_DOUBT.has(problem.slug)) await this.read();
     } finally {
       this.#ended += 1;
-      this.store.await(seat, undefined);
+      this.store.await(seats, undefined);
     }
   }
 
-  #refused(/** @type {number} */ seat, /** @type {Problem} */ problem) {
+  #refused(/** @type {number} */ seat, /** @type {Problem} */ problem, several = false) {
     if (problem.slug === "token-missing" || problem.slug === "token-invalid") this.on.unknown(problem, seat > 0);
     const { title, detail, seconds } = explain(problem);
     if (seat === 0) {
@@ -138,7 +151,7 @@ export class Actions {
       return;
     }
     // What is not about one seat is said once, however many it kept one from.
-    const general = GENERAL.has(problem.slug);
+    const general = several || GENERAL.has(problem.slug);
     const heading = general
       ? title
       : /^The seat /.test(title)
@@ -157,12 +170,15 @@ const MINE_IN_DOUBT = new Set([
   "reserve-pending",
   "not-on-hold",
   "not-found",
+  "not-owner",
+  "not-reserved",
   "seat-held",
   "seat-reserved",
   "deadline-passed",
   "offline",
 ]);
 
+const list = (/** @type {number[]} */ seats) => `Seats ${seats.slice(0, -1).join(", ")} and ${seats.at(-1)}`;
 const about = (/** @type {number} */ seat) => `seat-${seat}`;
 /** Problems that are not about the seat. */
 const GENERAL = new Set(["limit-reached", "rate-limited", "queue-full", "offline", "no-answer", "state-unavailable"]);

@@ -109,9 +109,10 @@ export class Api {
     }
   }
 
-  /** Has something done to a seat by the user. See `post`. */
-  act(/** @type {string} */ path, /** @type {string} */ seat, /** @type {any} */ onWait = undefined) {
-    return this.post(path, { id: seat, ...this.identity.members }, onWait);
+  /** Has something done to seats by the user, to all of them or to none. See `post`. */
+  act(/** @type {string} */ path, /** @type {string[]} */ seats, /** @type {any} */ onWait = undefined) {
+    const which = seats.length > 1 ? { ids: seats } : { id: seats[0] };
+    return this.post(path, { ...which, ...this.identity.members }, onWait);
   }
 
   /**

@@ -419,4 +419,5 @@ const PENDING_WORDS = {
   reserve: "your reservation is under way",
   refresh: "your hold is being refreshed",
   release: "your hold is being released",
+  cancel: "your reservation is being cancelled",
 };

@@ -9,7 +9,7 @@ const SOON_SHARE = 0.25;
 /** After so long a request's place in the queue is shown, ms. */
 const LONG_MS = 400;
 
-/** @typedef {"hold" | "reserve" | "refresh" | "release" | "dismiss" | "show"} Wish */
+/** @typedef {"hold" | "reserve" | "refresh" | "release" | "cancel" | "dismiss" | "show"} Wish */
 
 export class Panel {
   /** @type {Map<number, any>} elements, by seat */
@@ -164,10 +164,12 @@ export class Panel {
     this.#reservations.replaceChildren(
       ...owned.map((seat) => {
         const item = stamp("reservation-item");
-        const button = item.querySelector("button");
-        button.textContent = `Seat ${seat}`;
-        button.title = this.hall.place(seat);
-        button.addEventListener("click", () => this.on.wish("show", seat));
+        const [show, cancel] = item.querySelectorAll("button");
+        show.textContent = `Seat ${seat}`;
+        show.title = this.hall.place(seat);
+        show.addEventListener("click", () => this.on.wish("show", seat));
+        cancel.setAttribute("aria-label", `Cancel the reservation of seat ${seat}`);
+        cancel.addEventListener("click", () => this.on.wish("cancel", seat));
         return item;
       }),
     );
@@ -176,4 +178,4 @@ export class Panel {
 
 /** @type {import("./store.js").Pending} */
 const RESERVING = { doing: "reserve", since: 0 };
-const DOING = { hold: "Asking for it", reserve: "Reserving", refresh: "Refreshing", release: "Releasing" };
+const DOING = { hold: "Asking for it", reserve: "Reserving", refresh: "Refreshing", release: "Releasing", cancel: "Cancelling" };

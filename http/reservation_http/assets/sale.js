@@ -15,6 +15,9 @@ const TICK_MS = 200;
 /** After a change that contradicts what is known of the user's seats they are read again; once for several, ms. */
 const READ_MS = 100;
 
+/** Most seats that one request may be about. */
+const GROUP = 50;
+
 const STREAM = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="stream"]')).content;
 
 const CONNECTION = {
@@ -166,11 +169,21 @@ export class Sale {
   #grant(/** @type {import("./panel.js").Wish} */ wish, /** @type {number} */ seat) {
     if (wish === "show") this.map.go(seat, { closely: true });
     else if (wish === "dismiss") this.panel.dismiss(seat);
+    else if (wish === "cancel") this.#askToCancel(seat);
     else this.actions[wish](seat);
   }
 
   #reserveAll() {
-    for (const seat of this.store.holds.keys()) this.actions.reserve(seat);
+    const { holds: mine, pending } = this.store;
+    const free = [...mine].filter(([seat, hold]) => !pending.has(seat) && !hold.reservingUntil);
+    const holds = free.map(([seat]) => seat).sort((a, b) => a - b);
+    for (let i = 0; i < holds.length; i += GROUP) this.actions.reserve(...holds.slice(i, i + GROUP));
+  }
+
+  /** It cannot be undone: somebody else may have the seat the next moment. */
+  #askToCancel(/** @type {number} */ seat) {
+    const offer = { label: "Cancel it", act: () => this.actions.cancel(seat) };
+    say({ title: `Cancel your reservation of seat ${seat}?` }, { tone: "warning", about: `seat-${seat}`, offer });
   }
 
   #goTo(/** @type {SubmitEvent} */ submit) {

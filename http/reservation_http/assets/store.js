@@ -18,7 +18,7 @@ export const LOOK_WORDS = ["free", "on hold by somebody else", "reserved", "on h
 /**
  * @typedef {{expiresAt: number, reservingUntil?: number, freed?: boolean}} Hold times of the service's clock, epoch ms;
  *   `freed`: the feed has said meanwhile that the seat is free
- * @typedef {{doing: "hold" | "reserve" | "refresh" | "release", ahead?: number, seconds?: number, since: number}} Pending
+ * @typedef {{doing: "hold" | "reserve" | "refresh" | "release" | "cancel", ahead?: number, seconds?: number, since: number}} Pending
  *   `ahead`: jobs before this one; `seconds`: how long that takes, estimated
  */
 
@@ -155,18 +155,21 @@ export class Store extends EventTarget {
     this.#changed(seat);
   }
 
-  /** The user's hold is over: given back, or run out. Who has the seat by now, if anybody, the feed knows. */
+  /** The seat is no longer the user's: given back, or the hold has run out. Who has it by now, if anybody, the feed knows. */
   lost(/** @type {number} */ seat) {
     if (!this.holds.get(seat)?.freed) this.status[seat] = LOOK.free;
     this.holds.delete(seat);
+    this.owned.delete(seat);
     this.#changed(seat);
   }
 
-  /** Something is under way for this seat, or (undefined) no more. */
-  await(/** @type {number} */ seat, /** @type {Pending | undefined} */ pending) {
-    if (pending) this.pending.set(seat, pending);
-    else this.pending.delete(seat);
-    this.#changed(seat);
+  /** Something is under way for these seats, or (undefined) no more. */
+  await(/** @type {number[]} */ seats, /** @type {Pending | undefined} */ pending) {
+    for (const seat of seats) {
+      if (pending) this.pending.set(seat, pending);
+      else this.pending.delete(seat);
+    }
+    this.#changed(...seats);
   }
 
   #changed(/** @type {number[]} */ ...seats) {
