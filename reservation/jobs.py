@@ -181,18 +181,24 @@ def _read_call(job_id: JobId) -> tuple[list[str], list[str | int]]:
 def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
     """A job, of what `read_job` says of it."""
     _, now, rank, pace_us, *pairs = reply
-    fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    fields = {"id": str(job_id), **dict(zip(pairs[::2], pairs[1::2], strict=True))}
     deadline = int(fields["deadline"])
     if "code" not in fields and now >= deadline:
         fields.update(status="failed", code=Code.DEADLINE_PASSED, completedAt=deadline)
     if viewer not in (INSIDER, fields["user"]):
-        fields["user"] = ""
+        fields["user"] = fields["id"] = ""
+        fields.pop("reference", None)
     is_open = "code" not in fields
     seat_ids = fields["seatId"].split(" ")
     return Job(
         id=str(job_id),
         type=fields["type"],
-        data=JobData(seat_id=seat_ids[0], seat_ids=seat_ids, user=fields["user"]),
+        data=JobData(
+            seat_id=seat_ids[0],
+            seat_ids=seat_ids,
+            user=fields["user"],
+            reference=fields.get("reference"),
+        ),
         status=fields["status"],
         retry_of=fields.get("retryOf"),
         result=None if is_open else _result(fields, seat_ids, now),
@@ -232,6 +238,8 @@ def _result(fields: dict[str, str], seat_ids: list[str], now: int) -> JobResult:
             status=status,
             expires_at=None if expires_at is None else int(expires_at),
             server_time=None if expires_at is None else now,
+            reservation_id=fields["id"] or None if code == Code.RESERVED else None,
+            reference=fields.get("reference") if code == Code.RESERVED else None,
         )
         for seat_id, expires_at in zip(seat_ids, ends, strict=True)
     ]

@@ -17,12 +17,14 @@ event sit in one slot and a script may change them together.
                                      retry-<token>: which job repeats the failed one
     event:{E}:releasing      string  PX: a release_expired message is on its way
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
-                                     reservedAt in ms; reserveJob
+                                     reservedAt in ms; reserveJob; reservation: the job that reserved
+                                     it, reference: what the client calls that
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
     job:{E}-J                hash    the job ledger: type, user, request, status, code, createdAt,
                                      completedAt, deadline, sentAt in ms, attempts; of each seat, with
                                      blanks between them, seatId and expiresAt ms; limit, held,
                                      requested; against: seats in the way, as number and letter;
+                                     reference: of a reservation, the client's;
                                      retryOf: the failed job that it repeats
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched

@@ -63,6 +63,9 @@ def _name(text: str) -> str:
     return text.strip()
 
 
+#: ASCII that can be seen, with single spaces in between: what stands in headers, CSV and logs as it is.
+_REFERENCE_PATTERN = r"^[!-~]+( [!-~]+)*$"
+
 # Checked by the same functions as in paths and headers, whose messages are for people; the patterns
 # are for the document.
 SeatIdField = Annotated[
@@ -151,6 +154,20 @@ class SeatAction(_Request):
         return tuple(map(SeatId.parse, self.ids or [self.id]))
 
 
+class Reserving(SeatAction):
+    """The same, and what the client calls the reservation."""
+
+    reference: Annotated[
+        str,
+        StringConstraints(max_length=100, pattern=_REFERENCE_PATTERN),
+        Field(
+            description="Of your choice, an order number for example: visible ASCII characters and spaces. It is kept "
+            "with the reservation, and told to its user.",
+            examples=["order-2026-1147"],
+        ),
+    ] = ""
+
+
 class Event(ApiModel):
     """An event and how many seats it has."""
 
@@ -195,10 +212,23 @@ class Seat(ApiModel):
         Field(description="A reservation is under way; it is decided by then, and the hold lasts at least as long."),
     ] = None
     server_time: Annotated[Millis | None, Field(description="The service's clock, to count down against.")] = None
+    reservation_id: Annotated[
+        str | None,
+        Field(
+            description="Of a reservation, shown like `UUID`: the same for all seats that were reserved in one job, "
+            "whose id it is.",
+            examples=[_JOB],
+        ),
+    ] = None
+    reference: Annotated[str | None, Field(description="What the client calls the reservation, shown like `UUID`.")] = (
+        None
+    )
 
     def shown_to(self, user: str | None) -> "Seat":
-        """The seat with its holder's UUID removed unless the viewer is the holder, or INSIDER."""
-        return self if user in (self.user, INSIDER) else self.model_copy(update={"user": ""})
+        """The seat without what is its holder's, unless the viewer is the holder, or INSIDER."""
+        if user in (self.user, INSIDER):
+            return self
+        return self.model_copy(update={"user": "", "reservation_id": None, "reference": None})
 
 
 class Refreshed(Seat):
@@ -296,6 +326,9 @@ class JobData(ApiModel):
     seat_id: Annotated[str, Field(description="The seat, or the first of several.", examples=[_SEAT])]
     seat_ids: Annotated[list[str], Field(description="All of them.", examples=[[_SEAT]])]
     user: Annotated[ShownUser, Field(alias="userUUID")] = ""
+    reference: Annotated[
+        str | None, Field(description="Of a reservation, what the client calls it; shown like the user.")
+    ] = None
 
 
 class JobResult(ApiModel):

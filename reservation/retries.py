@@ -1,5 +1,6 @@
 """Repeating a failed job: a new job for the same seats and user, which says which one it repeats."""
 
+from functools import partial
 from typing import NamedTuple
 
 from reservation import keys
@@ -45,6 +46,9 @@ def retry(store: Store, failed: JobId) -> Retry:
     kept_ms = max(0, int(store.scripts.execute("PTTL", keys.job(failed))))
     once = Once(b"", keys.retried(failed), NO_KEY, kept_ms + _REMEMBER_MS)
     job_id = JobId.new(failed.event)
-    accept = store.seats.accept_hold if task.type == "HOLD_SEAT" else store.seats.accept_reserve
+    if task.type == "HOLD_SEAT":
+        accept = store.seats.accept_hold
+    else:
+        accept = partial(store.seats.accept_reserve, reference=job.data.reference or "")
     accepted = accept(task.seats, task.user, job_id, task.request_id, once=once, retry_of=failed)
     return Retry(task, JobId.parse(accepted.job_id), accepted.job_id == str(job_id))

@@ -128,31 +128,33 @@ class Seats:
         code, now, *seat = self._scripts.run("read_seat", [keys.event(seat_id.event), keys.seat(seat_id)])
         if code != Code.OK:
             raise refusal(Code(code))
-        status, user, expires_at, reserving_until = seat
-        if status != "On hold":
-            return Seat(id=str(seat_id), event_id=seat_id.event, user=user, status=status)
-        return _on_hold(str(seat_id), user, now, expires_at, reserving_until)
+        status, user, *more = seat
+        if status == "Available":
+            return Seat(id=str(seat_id), event_id=seat_id.event, status=status)
+        return (
+            _reserved(str(seat_id), user, *more) if status == "Reserved" else _on_hold(str(seat_id), user, now, *more)
+        )
 
     def of_user(self, event_id: str, user: str) -> OwnSeats:
         """What a user has of an event, all of it at one moment. Raises NotFound, StateUnavailable."""
         names = [keys.event(event_id), keys.holder(event_id, user), keys.buyer(event_id, user)]
-        held: list[str] = []
+        own: list[str] = []
         while True:
-            seats = [keys.seat(SeatId.parse(text)) for text in held]
-            code, now, *reply = self._scripts.run("own_seats", [*names, *seats], [user, *held])
+            seats = [keys.seat(SeatId.parse(text)) for text in own]
+            code, now, *reply = self._scripts.run("own_seats", [*names, *seats], [user, *own])
             if code != Code.OK:
                 raise refusal(Code(code))
             reserved, holds = reply
-            if all(times for _, *times in holds):
+            if all(more for _, *more in (*reserved, *holds)):
                 break
-            held = [text for text, *_ in holds]  # a hold has come since; only the user's own jobs make one
+            own = [text for text, *_ in (*reserved, *holds)]  # one has come since; only the user's own jobs make one
         return OwnSeats(
             event=event_id,
             server_time=now,
             limit=self._policy.max_held,
             hold_duration=self._policy.hold_ms,
             holds=[_on_hold(text, user, now, *times) for text, *times in holds],
-            reservations=[Seat(id=text, event_id=event_id, user=user, status="Reserved") for text in reserved],
+            reservations=[_reserved(text, user, *names) for text, *names in reserved],
         )
 
     def accept_hold(
@@ -188,12 +190,17 @@ class Seats:
         lag_ms: int = 0,
         once: Once | None = None,
         retry_of: JobId | None = None,
+        reference: str = "",
     ) -> Accepted:
         """Enters a reserve job in the ledger and pins the holds until it ends. Raises NotFound, NotHolder, NotOnHold,
         SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does; ReservePending if some of the
-        seats are in another job."""
+        seats are in another job.
+
+        Arguments:
+            reference: what the client calls the reservation.
+        """
         policy = self._policy
-        own: list[str | int] = [lag_ms, policy.reserve_deadline_ms, policy.max_open_jobs, _text(retry_of)]
+        own: list[str | int] = [lag_ms, policy.reserve_deadline_ms, policy.max_open_jobs, _text(retry_of), reference]
         return self._accept("accept_reserve", seats, user, job_id, request_id, once, own)
 
     def _accept(
@@ -427,6 +434,17 @@ def _on_hold(seat_id: str, user: str, now: int, expires_at: int, reserving_until
         expires_at=expires_at,
         reserving_until=reserving_until or None,
         server_time=now,
+    )
+
+
+def _reserved(seat_id: str, user: str, reservation: str, reference: str) -> Seat:
+    return Seat(
+        id=seat_id,
+        event_id=seat_id.partition("-")[0],
+        user=user,
+        status="Reserved",
+        reservation_id=reservation or None,  # those made by a version that gave none
+        reference=reference or None,
     )
 
 

@@ -10,7 +10,7 @@ from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
 from reservation.idempotency import Once
 from reservation.ids import SeatId, joined, parse_uuid
-from reservation.models import INSIDER, NewEvent, SeatAction
+from reservation.models import INSIDER, NewEvent, Reserving, SeatAction
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses
 from reservation_http.errors import InvalidRequest, ScopeMissing, TokenMissing, UserMismatch
@@ -51,12 +51,14 @@ class Action(NamedTuple):
     Attributes:
         user: whose they are, or are to be; empty if it is to be done whoever that is.
         by: who wants it.
+        reference: what the client calls the reservation that this is to become.
         once: the request, if it may be sent again.
     """
 
     seats: tuple[SeatId, ...]
     user: str
     by: str
+    reference: str
     once: Once | None
 
 
@@ -115,17 +117,18 @@ class Access:
 
         self._admit(req, "user", read)
 
-    def action(self, req: falcon.Request, for_others: str = "") -> Action:
+    def action(self, req: falcon.Request, model: type[SeatAction] = SeatAction, *, for_others: str = "") -> Action:
         """What somebody wants done to seats. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what
         `read_body` does.
 
         Arguments:
+            model: what the body is.
             for_others: what a token has to allow for it to be done to other users' seats.
         """
 
         def read(caller: Caller) -> tuple[Caller, tuple[SeatAction, str]]:
             self._require_token(caller)
-            action = read_body(req, SeatAction)
+            action = read_body(req, model)
             if self.tokens is not None:
                 if action.user not in ("", caller.user) and for_others not in caller.scopes:
                     raise UserMismatch
@@ -137,11 +140,10 @@ class Access:
 
         caller, (action, key) = self._admit(req, "user", read)
         user = action.user or ("" if for_others in caller.scopes else caller.user)
-        content = joined(action.seats)
-        if user != caller.user:
-            content += f" of {user}"
-        once = self._once(req, caller.user, key, content, action.seats[0].event)
-        return Action(action.seats, user, caller.user, once)
+        reference = action.reference if isinstance(action, Reserving) else ""
+        about = f" of {user}" if user != caller.user else f" as {reference}" if reference else ""
+        once = self._once(req, caller.user, key, joined(action.seats) + about, action.seats[0].event)
+        return Action(action.seats, user, caller.user, reference, once)
 
     def creation(self, req: falcon.Request) -> tuple[NewEvent, Once | None]:
         """The event that somebody wants to create. Raises as `action` does, and ScopeMissing."""

@@ -16,6 +16,7 @@ from reservation.models import (
     OwnSeats,
     QueueResponse,
     Refreshed,
+    Reserving,
     Seat,
     SeatAction,
     SeatMap,
@@ -36,6 +37,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
     for example in (
         NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
+        Reserving.model_validate({"id": _SEAT, "UUID": _USER, "reference": "order-2026-1147"}),
         Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
         EventList(
             events=[
@@ -65,7 +67,16 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             limit=6,
             hold_duration=60_000,
             holds=[_HELD],
-            reservations=[Seat(id=f"{_EVENT}-13", event_id=_EVENT, user=_USER, status="Reserved")],
+            reservations=[
+                Seat(
+                    id=f"{_EVENT}-13",
+                    event_id=_EVENT,
+                    user=_USER,
+                    status="Reserved",
+                    reservation_id=_JOB,
+                    reference="order-2026-1147",
+                )
+            ],
         ),
         SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
         Changes(

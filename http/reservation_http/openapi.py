@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Conflict, Millis, SeatAction
+from reservation.models import ApiModel, Conflict, Millis, Reserving, SeatAction
 from reservation_http import repeats
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
@@ -170,7 +170,7 @@ class Operation:
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
             slugs.update(_WITHOUT_TOKEN if self.needs_token else ())
-            slugs.update(["user-mismatch"] if self.body is SeatAction else ())
+            slugs.update(["user-mismatch"] if self.body and issubclass(self.body, SeatAction) else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
 
@@ -397,7 +397,8 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     about = "`METRICS_TOKEN` of the service, where it has one."
     spec.components.security_scheme(METRICS_TOKEN, {"type": "http", "scheme": "bearer", "description": about})
     if not tokens:
-        schemas["$defs"][SeatAction.__name__]["required"] = ["UUID"]
+        for model in (SeatAction, Reserving):
+            schemas["$defs"][model.__name__]["required"] = ["UUID"]
     for name, schema in schemas["$defs"].items():
         spec.components.schema(name, schema)
     for path, resource in described:

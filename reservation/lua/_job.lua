@@ -6,9 +6,11 @@ local job_key, jobs_key = KEYS[6], KEYS[7]
 
 -- The job; nil if there is none, or if it is about other seats or another user than the caller says.
 local function load_job()
-  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'seatId', 'user')
+  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference')
   if not f[1] or f[5] ~= ARGV[4] or f[6] ~= user then return nil end
-  local job = {code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4])}
+  local job = {
+    code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]), reference = f[7] or '',
+  }
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
 end

@@ -14,3 +14,9 @@ local function load_seat(key)
   seat.pinned = seat.live and seat.reserving > now
   return seat
 end
+
+-- The id of a seat's reservation and the reference that the client gave it; '' for what there is not.
+local function reservation(key)
+  local f = redis.call('HMGET', key, 'reservation', 'reference')
+  return {f[1] or '', f[2] or ''}
+end

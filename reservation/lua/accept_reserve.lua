@@ -6,7 +6,7 @@ keep a seat for ever.
 KEYS  1 to 8 as in _accept, and the seats'
 ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       11 deadline, ms from now; 12 most open jobs, for seats that the user has reserved already: of the others there
-      are no more than seats; 13 the failed job that this one repeats, or ''
+      are no more than seats; 13 the failed job that this one repeats, or ''; 14 the client's reference, or ''
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}; {code, now ms, seats in the way…} with NOT_HOLDER,
       NOT_ON_HOLD, SEAT_RESERVED; {RESERVE_PENDING, now ms, reservingUntil ms, seats…} if some are in another job;
       {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it
@@ -39,6 +39,7 @@ return accept(function(seats, pace)
     if seat.reserve_job ~= '' then deadline = math.min(deadline, seat.expires) end
   end
   open_job('RESERVE_SEAT', deadline, ARGV[13])
+  if ARGV[14] ~= '' then redis.call('HSET', job_key, 'reference', ARGV[14]) end
   for _, seat in ipairs(holds) do
     redis.call('HSET', seat.key, 'reservingUntil', deadline, 'reserveJob', job_id)
     set_hold_end(seat, math.max(seat.expires, deadline))

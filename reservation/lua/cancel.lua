@@ -26,7 +26,7 @@ return once(KEYS[6], ARGV[8], ARGV[9], function()
   if code then return {code, now, unpack(found)} end
 
   for _, seat in ipairs(seats) do
-    redis.call('HDEL', seat.key, 'reservedAt')
+    redis.call('HDEL', seat.key, 'reservedAt', 'reservation', 'reference')
     redis.call('ZREM', buyer_key, seat.id)
     free_seat(seat.id, seat.key, seat.lock, 'cancelled', actor)
   end

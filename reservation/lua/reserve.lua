@@ -1,6 +1,6 @@
 --[[ reserve: turns a user's holds into reservations, all or none, and writes the job's verdict.
 Guarantee: only the user whose hold is live gets the seat; seats and verdict change together; a
-reserved seat stays as it is. Run again it returns the stored verdict; without a ledger entry it
+reserved seat stays as it is. The reservation is known by the id of its job. Run again it returns the stored verdict; without a ledger entry it
 does nothing; past the job's deadline it fails the job. If it ends without a reservation, its pins go.
 KEYS  1 to 7 as in _job, then 8 event:{E}:buyer:<uuid> zset, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms
@@ -35,7 +35,8 @@ if code then
 end
 
 for _, seat in ipairs(holds) do
-  redis.call('HSET', seat.key, 'status', 'Reserved', 'reservedAt', now)
+  redis.call('HSET', seat.key, 'status', 'Reserved', 'reservedAt', now, 'reservation', job_id)
+  if job.reference ~= '' then redis.call('HSET', seat.key, 'reference', job.reference) end
   redis.call('HDEL', seat.key, 'heldAt', 'expiresAt', 'reservingUntil', 'reserveJob')
   redis.call('DEL', seat.lock)
   redis.call('ZREM', holds_key, seat.id)

@@ -53,6 +53,8 @@ class SeatEntry:
     pinned_until: int = 0
     pinned_by: str = ""
     reserved_at: int = 0
+    reservation: str = ""
+    reference: str = ""
 
     @property
     def ends(self) -> int:
@@ -66,7 +68,8 @@ class SeatEntry:
             "reservingUntil": self.pinned_until,
             "reservedAt": self.reserved_at,
         }
-        fields = {"reserveJob": self.pinned_by, **{name: str(value) for name, value in numbers.items() if value}}
+        names = {"reserveJob": self.pinned_by, "reservation": self.reservation, "reference": self.reference}
+        fields = {**names, **{name: str(value) for name, value in numbers.items() if value}}
         return {"status": self.status, "UUID": self.user, **{name: value for name, value in fields.items() if value}}
 
 
@@ -89,6 +92,7 @@ class JobEntry:
     end: dict[str, int] = field(default_factory=dict)
     ends: list[int] = field(default_factory=list)
     against: list[tuple[SeatId, SeatStatus]] = field(default_factory=list)
+    reference: str = ""
 
     def stored(self) -> dict[str, str]:
         """Its hash."""
@@ -103,6 +107,7 @@ class JobEntry:
         of_seats = {
             "expiresAt": " ".join(map(str, self.ends)),
             "against": " ".join(f"{seat.number}{STATUS_LETTERS[status]}" for seat, status in self.against),
+            "reference": self.reference,
         }
         return {
             "type": self.task.type,
@@ -171,7 +176,7 @@ class Model:
     def get(self, seat_id: SeatId) -> Seat:
         seat = self.seats[seat_id]
         if seat.status == "Reserved":
-            return Seat(id=str(seat_id), event_id=self.event_id, user=seat.user, status="Reserved")
+            return self._reserved(seat_id, seat)
         if not self.live(seat_id):
             return Seat(id=str(seat_id), event_id=self.event_id, status="Available")
         pinned_until = seat.pinned_until if seat.pinned_until > self.now else None
@@ -200,7 +205,9 @@ class Model:
         deadline = self.now + self.policy.hold_deadline_ms
         return self._open(job_id, Task("HOLD_SEAT", tuple(seats), user, request_id), deadline)
 
-    def accept_reserve(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Accepted:
+    def accept_reserve(
+        self, seats: Group, user: str, job_id: JobId, request_id: str, *, reference: str = ""
+    ) -> Accepted:
         def why(seat_id: SeatId) -> Refused | None:
             if self.seats[seat_id].status == "Reserved":
                 return None if self.seats[seat_id].user == user else SeatReserved()
@@ -223,7 +230,9 @@ class Model:
         deadline = min([self.now + self.policy.reserve_deadline_ms, *once_more])
         for seat_id, seat in holds.items():
             self.seats[seat_id] = replace(seat, pinned_until=deadline, pinned_by=str(job_id))
-        return self._open(job_id, Task("RESERVE_SEAT", tuple(seats), user, request_id), deadline)
+        accepted = self._open(job_id, Task("RESERVE_SEAT", tuple(seats), user, request_id), deadline)
+        self.jobs[job_id].reference = reference
+        return accepted
 
     def hold(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Verdict:
         job = self.jobs.get(job_id)
@@ -266,7 +275,9 @@ class Model:
         # Before its deadline the job's pin keeps a seat for its user: those that were on hold are.
         assert all(self.seats[s].pinned_by == str(job_id) for s in holds)
         for seat_id in holds:
-            self.seats[seat_id] = SeatEntry("Reserved", user, reserved_at=self.now)
+            self.seats[seat_id] = SeatEntry(
+                "Reserved", user, reserved_at=self.now, reservation=str(job_id), reference=job.reference
+            )
             self._record(seat_id, "reserved", user, job_id, request_id)
         return self._end(job, Code.RESERVED if holds else Code.RESERVED_ALREADY)
 
@@ -329,7 +340,12 @@ class Model:
         shown = Job(
             id=str(job_id),
             type=job.task.type,
-            data=JobData(seat_id=str(job.task.seats[0]), seat_ids=list(map(str, job.task.seats)), user=job.task.user),
+            data=JobData(
+                seat_id=str(job.task.seats[0]),
+                seat_ids=list(map(str, job.task.seats)),
+                user=job.task.user,
+                reference=job.reference or None,
+            ),
             status=job.status,
             created_at=job.created,
             deadline=job.deadline,
@@ -342,7 +358,7 @@ class Model:
             update={
                 "status": "failed" if code in NO_VERDICT else "completed",
                 "completed_at": job.end.get("completedAt", job.deadline),
-                "result": self._result(job, code),
+                "result": self._result(job_id, job, code),
             }
         )
 
@@ -494,7 +510,17 @@ class Model:
         job.code, job.end = code, {"completedAt": self.now, **more}
         return Verdict(code, self.now, self.now - job.created)
 
-    def _result(self, job: JobEntry, code: Code) -> JobResult:
+    def _reserved(self, seat_id: SeatId, seat: SeatEntry) -> Seat:
+        return Seat(
+            id=str(seat_id),
+            event_id=self.event_id,
+            user=seat.user,
+            status="Reserved",
+            reservation_id=seat.reservation or None,
+            reference=seat.reference or None,
+        )
+
+    def _result(self, job_id: JobId, job: JobEntry, code: Code) -> JobResult:
         if code not in IN_FAVOUR:
             return JobResult(
                 success=False,
@@ -509,7 +535,9 @@ class Model:
         if code in (Code.HELD, Code.HELD_ALREADY):
             seats = [self._on_hold(s, task.user, ends) for s, ends in zip(task.seats, job.ends, strict=True)]
         else:
-            seats = [Seat(id=str(s), event_id=self.event_id, user=task.user, status="Reserved") for s in task.seats]
+            names = (str(job_id), job.reference) if code == Code.RESERVED else ("", "")
+            entry = SeatEntry("Reserved", task.user, reservation=names[0], reference=names[1])
+            seats = [self._reserved(seat_id, entry) for seat_id in task.seats]
         return JobResult(success=True, message="", seat=seats[0], seats=seats)
 
     def _unpin(self, seats: Group, job_id: JobId, request_id: str) -> None:

@@ -75,7 +75,8 @@ def test_the_whole_sale(client: testing.TestClient, event: Event, user: str, wor
 
     job = finished(client, post(client, "/seats/reserve", {"id": seat, "UUID": user}), user)
     assert (job["type"], job["result"]["success"]) == ("RESERVE_SEAT", True)
-    assert job["result"]["seat"] == {"id": seat, "eventId": event.id, "UUID": user, "status": "Reserved"}
+    reserved = {"id": seat, "eventId": event.id, "UUID": user, "status": "Reserved", "reservationId": job["id"]}
+    assert job["result"]["seat"] == reserved
     assert client.simulate_get(f"/seats/get/{seat}").json["status"] == "Reserved"
 
 

@@ -273,7 +273,9 @@ class Machine(RuleBasedStateMachine):
         if reply != "comes":
             self.interrupt = lose_reply
         own = [JobId.new(self.event)] if call.startswith("accept") else [user] if call == "cancel" else []
-        self._both(call, seats, user, *own, next(self.requests))
+        request_id = next(self.requests)
+        named = {"reference": f"order {request_id}"} if call == "accept_reserve" and seats[0].number == 1 else {}
+        self._both(call, seats, user, *own, request_id, **named)
 
     def _bring_about(self, given: str, seats: Sequence[SeatId]) -> None:
         """How things shall stand with seats, if they can."""
@@ -343,13 +345,13 @@ class Machine(RuleBasedStateMachine):
 
     # How it is compared
 
-    def _both(self, call: str, *args: Any) -> None:
+    def _both(self, call: str, *args: Any, **named: Any) -> None:
         """Has store and model do the same, and compares what they answer."""
         events = self.store.events
         part = {"read": self.store.jobs, "load": events, "seat_map": events}.get(call, self.store.seats)
-        outer, self.expect = self.expect, partial(_outcome, getattr(self.model, call), *args)
+        outer, self.expect = self.expect, partial(_outcome, getattr(self.model, call), *args, **named)
         self.expected = None
-        answer = _outcome(getattr(part, call), *args)
+        answer = _outcome(getattr(part, call), *args, **named)
         expected, self.expect = self.expected, outer
         self.story.append(f"{self.model.now} {call}{args}: {answer}")
         self.outcomes[call].add(_kind(answer))
@@ -458,10 +460,10 @@ class Machine(RuleBasedStateMachine):
         return seconds * 1_000 + micros // 1_000
 
 
-def _outcome(call: Callable[..., Any], *args: Any) -> Any:
+def _outcome(call: Callable[..., Any], *args: Any, **named: Any) -> Any:
     """What a call answers, or why it refuses. Without texts for people and how long things may take."""
     try:
-        answer = call(*args)
+        answer = call(*args, **named)
     except ReservationError as error:
         return type(error).__name__, str(error), error.fields
     if isinstance(answer, Accepted):

@@ -5,7 +5,7 @@ import falcon
 from actors.queue import Queue
 from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import OwnSeats, QueueResponse, Refreshed, Seat, SeatAction
+from reservation.models import OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
 from reservation.seats import Accepted, Seats
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import path_id, private, write
@@ -129,7 +129,7 @@ class SeatReserve(Acceptance):
         "reserveSeat",
         "Reserve seats that you hold",
         tag="seats",
-        body=SeatAction,
+        body=Reserving,
         answers={202: QueueResponse},
         headers={202: {"Location": "Where the job is read."}},
         problems=(
@@ -145,12 +145,19 @@ class SeatReserve(Acceptance):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job. From here on your hold lasts until that job's verdict, so waiting in the
         queue cannot lose the seat; asking again meanwhile answers with the same job. Of several `ids` all are reserved
-        or none; `reserve-pending` if some of them are in another job."""
-        action = self._access.action(req)
+        or none; `reserve-pending` if some of them are in another job. The reservation's `reservationId` is the job's
+        id."""
+        action = self._access.action(req, Reserving)
         job_id = JobId.new(action.seats[0].event)
         task = Task("RESERVE_SEAT", action.seats, action.user, req.context.request_id)
         accepted = self._seats.accept_reserve(
-            task.seats, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+            task.seats,
+            task.user,
+            job_id,
+            task.request_id,
+            lag_ms=self._lag.ms(),
+            once=action.once,
+            reference=action.reference,
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to reserve this seat is in the queue.")
 
