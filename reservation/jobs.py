@@ -82,6 +82,12 @@ class Ledger:
         """
         return _job(job_id, self._found(job_id), lag_ms, viewer)
 
+    def read_awaited(self, job_id: JobId, channel: str, lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
+        """As `read`; if the job is open, its id will be published to a channel when a script ends it. A job that
+        nobody ends reads as failed from its deadline on, of which nobody is told."""
+        names, args = _read_call(job_id)
+        return _job(job_id, _known(self._scripts.run("await_job", names, [*args, channel])), lag_ms, viewer)
+
     def read_each(self, job_ids: Sequence[JobId]) -> list[Job]:
         """Reads several jobs in one go; leaves out those that are not kept, or cannot be reached. Raises
         StateUnavailable if none can."""
@@ -132,10 +138,7 @@ class Ledger:
         return sum(self._scripts.of_each_server(lambda server: [int(server.dbsize())]))
 
     def _found(self, job_id: JobId) -> list[Any]:
-        reply: list[Any] = self._scripts.run("read_job", *_read_call(job_id))
-        if reply[0] != Code.OK:
-            raise refusal(Code(reply[0]))
-        return reply
+        return _known(self._scripts.run("read_job", *_read_call(job_id)))
 
     def task(self, job_id: JobId) -> Task:
         """What is to be done for a job. Raises NotFound, StateUnavailable."""
@@ -176,6 +179,12 @@ def estimate_s(rank: int, pace_us: int, lag_ms: int) -> int:
 
 def _read_call(job_id: JobId) -> tuple[list[str], list[str | int]]:
     return [keys.job(job_id), keys.jobs(job_id.event), keys.event(job_id.event)], [str(job_id)]
+
+
+def _known(reply: list[Any]) -> list[Any]:
+    if reply[0] != Code.OK:
+        raise refusal(Code(reply[0]))
+    return reply
 
 
 def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:

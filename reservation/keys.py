@@ -25,7 +25,8 @@ event sit in one slot and a script may change them together.
                                      blanks between them, seatId and expiresAt ms; limit, held,
                                      requested; against: seats in the way, as number and letter;
                                      reference: of a reservation, the client's;
-                                     retryOf: the failed job that it repeats
+                                     retryOf: the failed job that it repeats; awaited: channels on
+                                     which its end is told
     events                   zset    all events, by creation
     active-events            zset    events that may have open jobs or holds, by when last touched
     event:{E}:once:<digest>  string  PX: what a POST about a seat is answered that is sent again
@@ -39,6 +40,8 @@ event sit in one slot and a script may change them together.
     {fleet}:failed           list    the last jobs that ended without a verdict, newest first:
                                      time ms, type, outcome, job id
     {fleet}:told:<process>   string  PX: number of the last counts of a process that were added
+
+and one channel for each process in which requests wait for jobs: `ended:<process>`, on which it is told their ids.
 """
 
 import re
@@ -137,6 +140,10 @@ def retried(job_id: JobId) -> str:
 
 def idempotency(digest: str) -> str:
     return f"idempotency:{digest}"
+
+
+def ended(process_id: str) -> str:
+    return f"ended:{process_id}"
 
 
 def told(process_id: str) -> str:

@@ -10,6 +10,7 @@ in any thread: a call that blocks, blocks them all.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -39,10 +40,20 @@ class _Done:
     """What a task says that can be given something else to do."""
 
 
+#: What never happens.
+_NEVER = threading.Event()
+
+
 class _Later(NamedTuple):
-    """What a task says that is to be left until a time (time.monotonic)."""
+    """What a task says that is to be left until a time (time.monotonic), or until something happens."""
 
     due: float
+    happens: threading.Event
+
+    @property
+    def left_s(self) -> float:
+        """How long that is; 0 or less if it is over."""
+        return 0.0 if self.happens.is_set() else self.due - time.monotonic()
 
 
 class _Step:
@@ -56,7 +67,8 @@ class _Ask(NamedTuple):
     commands: Sequence[Command]
 
 
-def _is_task() -> bool:
+def is_task() -> bool:
+    """Whether this is a task, which can be left."""
     current = getcurrent()
     return isinstance(current, _Task) and current.parent is not None
 
@@ -66,19 +78,23 @@ def _say(wish: "_Done | _Later | _Step | _Ask") -> Any:
     return getcurrent().parent.switch(wish)  # type: ignore[union-attr]  # a task has one
 
 
-def pause(seconds: float) -> bool:
+def pause(seconds: float, unless: threading.Event = _NEVER) -> bool:
     """Leaves this task for a while, and whoever works on it to the others. Returns False, at once, where that is
-    nobody's task: to wait there would keep a thread."""
-    if not _is_task():
+    nobody's task: to wait there would keep a thread.
+
+    Arguments:
+        unless: ends the pause once it is set, by any thread; who works on the tasks has to be told to `wake` them.
+    """
+    if not is_task():
         return False
-    _say(_Later(time.monotonic() + seconds))
+    _say(_Later(time.monotonic() + seconds, unless))
     return True
 
 
 def step() -> bool:
     """Lets the other tasks of the round come as far as this one, and then what is to be done for all of them be
     done. Returns False, at once, where that is nobody's task."""
-    if not _is_task():
+    if not is_task():
         return False
     _say(_Step())
     return True
@@ -89,7 +105,7 @@ class RoundPipelining(Pipelining):
 
     def execute(self, command: Command) -> Any:
         """As Pipelining, but a task of a round is left until the reply is there."""
-        if not _is_task():
+        if not is_task():
             return super().execute(command)
         (reply,) = self.execute_all([command])
         if isinstance(reply, BaseException):
@@ -99,7 +115,7 @@ class RoundPipelining(Pipelining):
     def execute_all(self, commands: Sequence[Command]) -> list[Any]:
         """Sends commands in one go and returns their replies, of which some may be errors. Raises what `begin`
         raises."""
-        if not _is_task():
+        if not is_task():
             return self.begin(list(commands)).replies()
         replies = _say(_Ask(self, commands))
         if isinstance(replies, BaseException):
@@ -163,7 +179,7 @@ class Rounds:
         self._at_step = at_step
         self._stepping: list[_Task] = []
         self._lines: dict[Pipelining, _Line] = {}
-        self._pausing: list[tuple[_Task, float]] = []
+        self._pausing: list[tuple[_Task, _Later]] = []
         self._free: list[_Task] = []
 
     @property
@@ -174,7 +190,7 @@ class Rounds:
     @property
     def pausing_s(self) -> float:
         """How long until a task goes on that pauses; infinite if none does."""
-        return min((due for _, due in self._pausing), default=math.inf) - time.monotonic()
+        return min((later.left_s for _, later in self._pausing), default=math.inf)
 
     def start(self, work: Callable[[], object]) -> None:
         """Begins a task: works on it until it asks for something, or is done. Raises what it raises."""
@@ -217,18 +233,21 @@ class Rounds:
     def wake(self) -> None:
         """Goes on with the tasks whose pause is over. Raises what one of them raises."""
         if self._pausing:
-            now, pausing = time.monotonic(), self._pausing
-            self._pausing = [(task, due) for task, due in pausing if due > now]
-            for task, due in pausing:
-                if due <= now:
-                    self._go_on(task)
+            pausing, self._pausing, over = self._pausing, [], []
+            for task, later in pausing:
+                if later.left_s <= 0:
+                    over.append(task)
+                else:
+                    self._pausing.append((task, later))
+            for task in over:
+                self._go_on(task)
 
     def _go_on(self, task: _Task, reply: Any = None) -> None:
         wish = task.switch(reply)  # what the task raises is raised here, and it is gone then
         if isinstance(wish, _Ask):
             self._lines.setdefault(wish.pipelining, _Line()).asking.append((task, wish))
         elif isinstance(wish, _Later):
-            self._pausing.append((task, wish.due))
+            self._pausing.append((task, wish))
         elif isinstance(wish, _Step):
             self._stepping.append(task)
         else:

@@ -16,6 +16,7 @@ from reservation.clients import REQUEST_TIMEOUT_S
 from reservation.rounds import RoundPipelining
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation.waits import Waits
 from reservation_http.access import Access
 from reservation_http.cors import CrossOrigin
 from reservation_http.lag import QueueLag
@@ -55,6 +56,7 @@ class Services:
     Attributes:
         scraper: who may see the metrics.
         stream: where the live feed is.
+        waits: requests that wait for jobs.
         origins: of the pages whose scripts may read its answers.
         leaving: set once the process is to stop, while it still serves.
     """
@@ -64,6 +66,7 @@ class Services:
     access: Access
     scraper: Scraper
     stream: StreamAddress
+    waits: Waits
     origins: Sequence[str] = ()
     leaving: threading.Event = field(default_factory=threading.Event)
 
@@ -74,7 +77,8 @@ class Services:
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         access = Access.of(settings, queue.guard)
-        return cls(store, queue, access, Scraper.of(settings), StreamAddress.of(settings), settings.origins)
+        waits = Waits(store.jobs, store.servers, max(1, settings.api_threads // 4))
+        return cls(store, queue, access, Scraper.of(settings), StreamAddress.of(settings), waits, settings.origins)
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -84,7 +88,7 @@ class Services:
 
 def routes(services: Services) -> list[tuple[str, object]]:
     """The API: paths and their resources."""
-    store, queue, access = services.store, services.queue, services.access
+    store, queue, access, waits = services.store, services.queue, services.access, services.waits
     lag, readings = QueueLag(store.fleet), Readings(store, queue)
     return [
         ("/events", EventIndex(store.events, access)),
@@ -96,12 +100,12 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
-        ("/seats/hold", SeatHold(store.seats, queue, lag, access)),
+        ("/seats/hold", SeatHold(store.seats, queue, lag, access, waits)),
         ("/seats/refresh", SeatRefresh(store.seats, access)),
         ("/seats/release", SeatRelease(store.seats, access)),
-        ("/seats/reserve", SeatReserve(store.seats, queue, lag, access)),
+        ("/seats/reserve", SeatReserve(store.seats, queue, lag, access, waits)),
         ("/seats/cancel", SeatCancel(store.seats, access)),
-        ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access)),
+        ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access, waits)),
         ("/health/live", Liveness()),
         ("/health/ready", Readiness(store.fleet, queue, access.limits, services.leaving)),
         ("/metrics", Metrics(ServiceGauges(readings), services.scraper, access)),

@@ -4,6 +4,7 @@ Waitress lets a server choose the classes of its connections, parsers and tasks 
 everything of Waitress that is not its documented interface is used here and in `server` only.
 """
 
+import socket
 import time
 
 import orjson
@@ -81,6 +82,16 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
         if self.request is not None:
             return bool(self.request.began < now - arrive_s)
         return bool(self.total_outbufs_len and self.answered < now - read_s)
+
+    def check_client_disconnected(self) -> bool:
+        """Whether the client has gone, or at least sends nothing more. Waitress calls this for applications that want
+        to know; its own would have to read on while a request is being answered."""
+        try:
+            return not self.connected or self.socket.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def service(self) -> None:
         """Answers one request, from a thread of the pool."""

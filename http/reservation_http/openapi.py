@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
 from reservation.models import ApiModel, Conflict, Millis, Reserving, SeatAction
-from reservation_http import repeats
+from reservation_http import repeats, waiting
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
 
@@ -145,6 +145,7 @@ class Operation:
     scope: str | None = None
     user_header: bool = False
     resumes: bool = False
+    prefers_wait: bool = False
     owner: bool = False
     open: bool = False
     security: str = ""
@@ -191,8 +192,8 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
         summary: what it does, in a line.
         rest: the other fields of `Operation`: tag, body and query models, the scope that a token
             needs, whether it shows a user to who is that user, whether it is about that user only, whether it is
-            a stream that can be resumed, whether it asks nobody who they are, another security scheme that it may
-            go by, examples of an answer that is text by media type,
+            a stream that can be resumed, whether its answer may wait for a job to end, whether it asks nobody who
+            they are, another security scheme that it may go by, examples of an answer that is text by media type,
             answers and headers by status, slugs of its own problems.
     """
 
@@ -258,6 +259,17 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
                 "in": "header",
                 "schema": {"type": "string"},
                 "description": "`id` of the last event that you have: go on from there.",
+            }
+        )
+    if op.prefers_wait:
+        described["parameters"].append(
+            {
+                "name": waiting.HEADER,
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "`wait=10`: if the job ends within so many seconds, at most "
+                f"{waiting.LONGEST_WAIT_S}, answer with the job, and 200 (RFC 7240). Otherwise, and at once where many "
+                "wait, the answer is 202. Any other preference is ignored.",
             }
         )
     if op.body:

@@ -75,6 +75,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     server.channel_class = Connection
     rounds = RoundDispatcher(server.task_dispatcher, is_slow, services.queue.send_posted)
     rounds.serve(server)
+    services.waits.wake = server.pull_trigger
     stop = signals.Flag()
     lifeline.watch(stop.set)
     log.info("serving", host=settings.host, port=listener.getsockname()[1], threads=settings.api_threads)
@@ -89,11 +90,13 @@ def run(settings: Settings, listener: socket.socket) -> None:
         if time.monotonic() > look_at:  # not after each event: it looks at every connection
             look_at = time.monotonic() + 0.5
             _drop_slow(server, settings.request_timeout)
+            services.waits.look()
             _show(services, len(server.active_channels), most)
         if stop and not services.leaving.is_set():
             # Still serving: a balancer in front has to notice before connections are refused.
             services.leaving.set()
             leave_at = time.monotonic() + settings.shutdown_delay
+    services.waits.close()
     _drain(server, rounds, channels, settings.request_timeout)
     tracing.stop()
     log.info("stopped serving")

@@ -6,10 +6,11 @@ local job_key, jobs_key = KEYS[6], KEYS[7]
 
 -- The job; nil if there is none, or if it is about other seats or another user than the caller says.
 local function load_job()
-  local f = redis.call('HMGET', job_key, 'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference')
+  local f = redis.call('HMGET', job_key,
+    'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference', 'awaited')
   if not f[1] or f[5] ~= ARGV[4] or f[6] ~= user then return nil end
   local job = {
-    code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]), reference = f[7] or '',
+    code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]), reference = f[7] or '', awaited = f[8],
   }
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
@@ -42,6 +43,8 @@ local function end_job(job, status, code, result_ttl_ms, ...)
   local pace = tonumber(f[2] or gap)
   if gap < 10000000 then pace = pace + (gap - pace) / 16 end
   redis.call('HSET', event_key, 'endedAt', now_us, 'pace', math.floor(pace + 0.5))
+  -- Tells who waits (await_job). A user of Redis's that may not publish gets no error here: the end is written.
+  for channel in string.gmatch(job.awaited or '', '%S+') do redis.pcall('PUBLISH', channel, job_id) end
   return {code, now, job.created}
 end
 

@@ -1,10 +1,7 @@
 --[[ read_job: one job as it is now. Writes nothing.
-KEYS  1 job:{E}-J hash, 2 event:{E}:jobs zset, 3 event:{E} hash
+KEYS  as in _read_job
 ARGV  1 job id
-Returns {OK, now ms, rank or -1, pace µs, field, value, field, value, …}; {JOB_UNKNOWN, now ms} ]]
+Returns as _read_job ]]
 -- @include clock
-local fields = redis.call('HGETALL', KEYS[1])
-if #fields == 0 then return {CODE.JOB_UNKNOWN, now} end
-local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
-local pace = tonumber(redis.call('HGET', KEYS[3], 'pace') or 0)
-return {CODE.OK, now, rank or -1, pace, unpack(fields)}
+-- @include read_job
+return read_job()

@@ -26,12 +26,13 @@ from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
 from reservation.metrics import exposition, registry
 from reservation.models import Event
-from reservation.rounds import RoundPipelining
+from reservation.rounds import RoundPipelining, Rounds
 from reservation.servers import Servers
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation.topology import Topology
 from reservation.urls import parse
+from reservation.waits import Waits
 from reservation_http.app import Services, create_app
 from reservation_http.errors import RateLimited
 from tests.cluster import Node, RedisCluster, cluster, slot
@@ -276,6 +277,40 @@ def test_a_loaded_slot_moves_to_and_fro_and_no_promise_breaks(store: Store, queu
         seat = store.seats.get(SeatId(event.id, number))
         assert (seat.status, seat.user) == ("Reserved", user)
     assert all(store.jobs.read(job).ended for job in accepted)
+
+
+def test_the_end_of_a_job_is_heard_wherever_its_event_is(
+    store: Store, nodes: RedisCluster, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one subscription, to whichever node: nobody looks by themselves."""
+    monkeypatch.setattr("reservation.waits._LOOK_S", 1_000.0)
+    jobs = {event.id: JobId.new(event.id) for event in events_of_each(store, nodes).values()}
+    for event_id, job in jobs.items():
+        store.seats.accept_hold(SeatId(event_id, 1), user, job)
+    waits, rounds, called, told = Waits(store.jobs, store.servers, len(jobs)), Rounds(), threading.Event(), []
+    waits.wake = called.set
+
+    def go_on() -> None:
+        if called.wait(0.05):
+            called.clear()
+        rounds.wake()
+        while rounds.tasks:
+            rounds.work()
+
+    for job in jobs.values():
+        rounds.start(lambda job=job: told.append(waits.job(job, 60, 0, None)))  # type: ignore[misc]  # bound now
+        go_on()
+    hearers = [node.client for node in nodes.primaries()]
+    wait_for(lambda: any(count for node in hearers for _, count in node.pubsub_numsub(waits._channel)))
+    go_on()
+    assert told == []
+    for event_id, job in jobs.items():
+        store.seats.hold(SeatId(event_id, 1), user, job)
+    wait_for(lambda: go_on() or len(told) == len(jobs))  # type: ignore[func-returns-value]  # it returns nothing
+    assert {job.status for job in told if job} == {"completed"}
+    waits.close()
+    assert waits._ear is not None
+    waits._ear.join()
 
 
 def _exists(store: Store, job: JobId) -> bool:

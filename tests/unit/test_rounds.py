@@ -1,5 +1,6 @@
 """Tasks that one thread works on in rounds."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -229,6 +230,29 @@ def test_others_go_on_while_a_task_pauses(line: _Line) -> None:
     line.work()
     assert heard == [1, True, 2]
     assert line.rounds.pausing_s > 1e9, "nobody pauses any more"
+
+
+def test_a_pause_ends_with_what_is_waited_for(line: _Line) -> None:
+    """Set by another thread; the others of those that pause go on pausing."""
+    heard: list[str] = []
+    one, other = threading.Event(), threading.Event()
+
+    def rest(name: str, happens: threading.Event) -> None:
+        pause(60, unless=happens)
+        heard.append(name)
+
+    line.rounds.start(partial(rest, "one", one))
+    line.rounds.start(partial(rest, "other", other))
+    line.rounds.wake()
+    assert heard == []
+    assert line.rounds.pausing_s > 30
+    thread = threading.Thread(target=one.set)
+    thread.start()
+    thread.join()
+    assert line.rounds.pausing_s <= 0
+    line.rounds.wake()
+    assert heard == ["one"]
+    assert 30 < line.rounds.pausing_s < 61
 
 
 @pytest.mark.parametrize("fails", [False, True])

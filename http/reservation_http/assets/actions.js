@@ -111,16 +111,26 @@ export class Actions {
     const since = performance.now();
     const show = (/** @type {{position?: number, estimatedWaitTime?: number}} */ { position, estimatedWaitTime }) =>
       this.store.await(seats, { doing, ahead: position, seconds: estimatedWaitTime, since });
-    /** @type {import("./api.js").Queued} */
-    const queued = await this.#act(seats, path);
+    /** @type {import("./api.js").Job | import("./api.js").Queued} */
+    const answer = await this.#act(seats, path);
+    const job = "jobId" in answer ? await this.#follow(answer, seats, show, since) : answer;
+    if (!job.result?.success) throw Problem.of(job);
+    return /** @type {any} */ (job.result);
+  }
+
+  /** Follows a job that has not ended yet; once it takes long, what it waits for is shown at its first seat. */
+  #follow(
+    /** @type {import("./api.js").Queued} */ queued,
+    /** @type {number[]} */ seats,
+    /** @type {(progress: {position?: number, estimatedWaitTime?: number}) => void} */ show,
+    /** @type {number} */ since,
+  ) {
     show(queued);
-    const job = await this.api.follow(queued.statusEndpoint, (job) => {
+    return this.api.follow(queued.statusEndpoint, (job) => {
       show(job);
       const pending = this.store.pending.get(seats[0]);
       if (pending && performance.now() - since > LONG_MS) this.on.note(seats[0], explainQueue(pending));
     });
-    if (!job.result?.success) throw Problem.of(job);
-    return /** @type {any} */ (job.result);
   }
 
   /** Does something to seats while nothing else is being done to them, and explains it if that is refused. */

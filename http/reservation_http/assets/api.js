@@ -17,7 +17,10 @@ import { randomUuid } from "./identity.js";
 const TIMEOUT_MS = 15_000;
 /** Pauses before a request is sent again whose answer did not come, ms. */
 const AGAIN_MS = [500, 1_500, 3_000];
-/** Pauses between two looks at a job: the first, the longest, ms, and how they grow. */
+/** How long a request that begins a job may wait for its end, and each look at it, seconds: then its place is shown. */
+const WAIT_S = 1;
+const LOOK_S = 2;
+/** Times from one look at a job to the next, where it is not kept waiting: the first, the longest, ms, and how they grow. */
 const LOOK_MS = 80;
 const LOOK_MAX_MS = 3_000;
 const LOOK_GROWTH = 1.6;
@@ -95,7 +98,12 @@ export class Api {
    */
   async post(path, body, onWait) {
     const key = `"${randomUuid()}"`;
-    const headers = { ...this.identity.bearer, "Content-Type": "application/json", "Idempotency-Key": key };
+    const headers = {
+      ...this.identity.bearer,
+      "Content-Type": "application/json",
+      "Idempotency-Key": key,
+      Prefer: `wait=${WAIT_S}`,
+    };
     const request = { method: "POST", headers, body: JSON.stringify(body) };
     for (let attempt = 0; ; attempt++) {
       try {
@@ -116,8 +124,8 @@ export class Api {
   }
 
   /**
-   * Follows a job to its end: looks at once, then at growing intervals, as it is told to. Throws a Problem when nobody
-   * knows the job any more.
+   * Follows a job to its end: each look waits for that; where too many wait already, the next is a while later. Throws a
+   * Problem when nobody knows the job any more.
    * @param {string} endpoint where it is read
    * @param {(job: Job) => void} onProgress told while it has not ended
    * @returns {Promise<Job>} completed or failed
@@ -125,15 +133,16 @@ export class Api {
   async follow(endpoint, onProgress) {
     for (let waitMs = LOOK_MS; ; waitMs = Math.min(waitMs * LOOK_GROWTH, LOOK_MAX_MS)) {
       let retryAfter = 0;
+      const since = performance.now();
       try {
-        const job = await this.get(endpoint);
+        const job = await this.get(`${endpoint}?wait=${LOOK_S}`);
         if (job.status === "completed" || job.status === "failed") return job;
         onProgress(job);
       } catch (problem) {
         if (!(problem instanceof Problem) || !(problem.passes || problem.slug === "rate-limited")) throw problem;
         retryAfter = problem.retryAfter;
       }
-      await pause(Math.max(waitMs, retryAfter * 1000));
+      await pause(Math.max(waitMs - (performance.now() - since), retryAfter * 1000, 0));
     }
   }
 

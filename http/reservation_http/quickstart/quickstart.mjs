@@ -25,9 +25,9 @@ const hold = await call("/seats/hold", seat);
 //: follow
 async function follow({ statusEndpoint }) {  // asks until the job has ended
   for (;;) {
-    const job = await call(statusEndpoint);
+    const job = await call(`${statusEndpoint}?wait=10`);
     if (job.status === "completed" || job.status === "failed") return job.result;
-    await new Promise((resume) => setTimeout(resume, 200));
+    await new Promise((resume) => setTimeout(resume, 200));  // where too many wait
   }
 }
 console.log(await follow(hold));

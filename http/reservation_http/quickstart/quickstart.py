@@ -33,10 +33,11 @@ queued = post("/seats/hold", seat)
 def follow(queued):
     """Asks until the job has ended."""
     while True:
-        job = api.get(queued["statusEndpoint"]).raise_for_status().json()
+        answer = api.get(queued["statusEndpoint"], params={"wait": 3})
+        job = answer.raise_for_status().json()
         if job["status"] in ("completed", "failed"):
             return job["result"]
-        time.sleep(0.2)
+        time.sleep(0.2)  # where too many wait
 
 
 print(follow(queued))

@@ -14,7 +14,7 @@ JOB=$(curl -sS "$API/seats/hold" -H "$JSON" -d "$SEAT" |
   jq -r .statusEndpoint)
 #: follow
 follow() {  # asks until the job has ended, and prints it
-  until curl -sS "$API$1" -H "X-User-UUID: $ME" |
+  until curl -sS "$API$1?wait=10" -H "X-User-UUID: $ME" |
     jq -e 'select(.status != "waiting" and .status != "active")'
   do sleep 0.2; done
 }

@@ -12,9 +12,7 @@ from reservation_http.access import Access
 from reservation_http.exchange import digits, path_id, read_query
 from reservation_http.openapi import operation
 from reservation_http.streams import StreamAddress
-
-#: Longest that a poll waits, seconds: shorter than what stands in between waits for an answer.
-LONGEST_WAIT_S = 30
+from reservation_http.waiting import LONGEST_WAIT_S
 
 Since = Annotated[int, Field(ge=0, le=10**15 - 1), BeforeValidator(digits)]
 

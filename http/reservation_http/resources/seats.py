@@ -1,16 +1,21 @@
 """Seats: reading, one's own, holding, refreshing, releasing, reserving, cancelling."""
 
+from contextlib import suppress
+
 import falcon
 
 from actors.queue import Queue
+from reservation.errors import NotFound, StateUnavailable
 from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
+from reservation.models import Job, OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
 from reservation.seats import Accepted, Seats
+from reservation.waits import Waits
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import path_id, private, write
 from reservation_http.lag import QueueLag
 from reservation_http.openapi import operation
+from reservation_http.waiting import await_job, preferred_wait
 
 
 class SeatById:
@@ -60,14 +65,23 @@ class OwnSeatList:
         write(resp, own)
 
 
+#: Headers of what answers with a job, one that has ended and one that has not.
+_FINISHED = {
+    "Location": "Where the job is read.",
+    "Preference-Applied": "The preference that was followed, as in `wait=10`.",
+}
+_QUEUED = {**_FINISHED, "Retry-After": "Seconds until it is likely to have ended."}
+
+
 class Acceptance:
     """What the two POSTs share that answer with a job."""
 
-    def __init__(self, seats: Seats, queue: Queue, lag: QueueLag, access: Access) -> None:
+    def __init__(self, seats: Seats, queue: Queue, lag: QueueLag, access: Access, waits: Waits) -> None:
         self._seats = seats
         self._queue = queue
         self._lag = lag
         self._access = access
+        self._waits = waits
 
     def _answer(
         self,
@@ -78,21 +92,39 @@ class Acceptance:
         task: Task,
         message: str,
     ) -> None:
-        """Posts the message and answers 202. The ledger has the job: a queue that cannot be reached
-        only delays it."""
+        """Posts the message and answers 202; where the client would rather wait, and the job ends meanwhile, 200 with
+        the job. The ledger has it: a queue that cannot be reached only delays it."""
         if accepted.job_id == str(job_id):  # and not one whose message was sent before
             self._queue.post_job(job_id, task)
         req.context.job_id = accepted.job_id
-        status_endpoint = f"/seats/job/{accepted.job_id}/status"
+        status_endpoint = resp.location = f"/seats/job/{accepted.job_id}/status"
+        job = self._awaited(req, resp, JobId.parse(accepted.job_id), task.user)
+        if job is not None and job.ended:
+            private(resp)
+            write(resp, job)
+            return
+        wait_s = estimate_s(accepted.rank, accepted.pace_us, accepted.lag_ms)
         queued = QueueResponse(
             message=message,
             job_id=accepted.job_id,
             position=accepted.rank,
-            estimated_wait_time=estimate_s(accepted.rank, accepted.pace_us, accepted.lag_ms),
+            estimated_wait_time=wait_s,
             status_endpoint=status_endpoint,
         )
         write(resp, queued, 202)
-        resp.location = status_endpoint
+        resp.retry_after = max(1, wait_s)
+
+    def _awaited(self, req: falcon.Request, resp: falcon.Response, job_id: JobId, user: str) -> Job | None:
+        """The job after as long as the client would wait; None if that is no time, or the ledger cannot say."""
+        wait_s = preferred_wait(req)
+        if not wait_s:
+            return None
+        with suppress(NotFound, StateUnavailable):  # accepted it is in any case; the client reads it later
+            job = await_job(req, self._waits, job_id, wait_s, self._lag.ms(), user)
+            if job is not None:
+                resp.set_header("Preference-Applied", f"wait={wait_s}")
+            return job
+        return None
 
 
 class SeatHold(Acceptance):
@@ -103,8 +135,9 @@ class SeatHold(Acceptance):
         "Hold seats for a limited time",
         tag="seats",
         body=SeatAction,
-        answers={202: QueueResponse},
-        headers={202: {"Location": "Where the job is read."}},
+        prefers_wait=True,
+        answers={200: Job, 202: QueueResponse},
+        headers={200: _FINISHED, 202: _QUEUED},
         problems=("not-found", "seat-held", "seat-reserved", "limit-reached", "queue-full", "state-unavailable"),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -130,8 +163,9 @@ class SeatReserve(Acceptance):
         "Reserve seats that you hold",
         tag="seats",
         body=Reserving,
-        answers={202: QueueResponse},
-        headers={202: {"Location": "Where the job is read."}},
+        prefers_wait=True,
+        answers={200: Job, 202: QueueResponse},
+        headers={200: _FINISHED, 202: _QUEUED},
         problems=(
             "not-found",
             "not-holder",
