@@ -31,6 +31,7 @@ from reservation.embedded import EmbeddedRedis, socket_path
 from reservation.events import Events
 from reservation.guard import Guard, ServerClock
 from reservation.ids import JobId, SeatId, new_event_id
+from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 from reservation.seats import Policy, Seats
 from reservation.settings import Settings, load
@@ -104,7 +105,7 @@ def prepare() -> Work:
     """Makes up an event, and a user for each of its seats."""
     event_id, recorder = new_event_id(), Recorder()
     # A clock that was never read sets no limit to how long a call is on its way.
-    seats = Seats(recorder, Policy.of(Settings()), ServerClock(lambda: 0.0))
+    seats = Seats(recorder, Policy.of(Settings()), ServerClock(lambda: 0.0), Rooms(recorder))
     for number in range(1, _SEATS + 1):
         seat, user, job = SeatId(event_id, number), str(uuid4()), JobId.new(event_id)
         seats.accept_hold(seat, user, job)

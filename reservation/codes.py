@@ -46,6 +46,10 @@ class Code(IntEnum):
     EVENT_ABANDONED = 45
     TOO_LATE = 46
     CHANGES_GONE = 47
+    SALES_NOT_OPEN = 50
+    ADMISSION_REQUIRED = 51
+    ROOM_UNKNOWN = 52
+    TICKET_UNKNOWN = 53
     OWNER_CHANGED = 65
 
     @property

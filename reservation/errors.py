@@ -1,6 +1,7 @@
 """Everything this service refuses, as exceptions that carry what a program needs to know."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 
 from reservation.codes import Code
 
@@ -172,6 +173,44 @@ class LimitReached(Refused):
         return {"limit": self.limit, "held": self.held, "requested": self.requested}
 
 
+class SalesNotOpen(Refused):
+    """Raised when a seat is to be held before the sale begins.
+
+    Attributes:
+        opens_at: when it does, epoch ms.
+        left_ms: how long until then, ms.
+    """
+
+    retryable = True
+
+    def __init__(self, opens_at: int, left_ms: int) -> None:
+        super().__init__(Code.SALES_NOT_OPEN, "Sales have not begun.")
+        self.opens_at, self.left_ms = opens_at, left_ms
+        self.retry_after_s = ceil(left_ms / 1000)
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"opensAt": self.opens_at, "serverTime": self.opens_at - self.left_ms}
+
+
+class AdmissionRequired(Refused):
+    """Raised when the event has a waiting room, and the user shows no admission that is good for it now.
+
+    Attributes:
+        event_id: whose room it is.
+    """
+
+    status = 403
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(Code.ADMISSION_REQUIRED, "This event is entered through its waiting room.")
+        self.event_id = event_id
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"queueEndpoint": f"/events/{self.event_id}/queue"}
+
+
 class NotFailed(ReservationError):
     """Raised when a job is to be repeated that is under way, or has its verdict."""
 
@@ -257,24 +296,27 @@ def none_of_them(found: Sequence[str]) -> str:
     return f"All of the seats or none: {', '.join(shown)}{', …' if len(found) > _SHOWN else ''}."
 
 
-def refusal(code: Code, *rest: int | str, limit: int = 0, group_of: str = "") -> ReservationError:
+def refusal(
+    code: Code, *rest: int | str, limit: int = 0, event_id: str = "", several: bool = False
+) -> ReservationError:
     """The exception for a code that is not a success. The one mapper from scripts to errors.
 
     Arguments:
         rest: what the script returned after the code and the time: numbers, then seats that are in the way.
         limit: the setting that was reached, where the code is about one.
-        group_of: the event, where several seats were asked for: what is in the way is told then.
+        event_id: whose seats they are, where the code leads to the event's waiting room or to others of its seats.
+        several: whether several seats were asked for: what is in the way is told then.
     """
     numbers = [each for each in rest if isinstance(each, int)]
     found = [each for each in rest if isinstance(each, str)]
-    error = _refusal(code, numbers, found, limit)
-    if group_of and found and isinstance(error, Refused):
-        error.conflicts = conflicts(group_of, found)
+    error = _refusal(code, numbers, found, limit, event_id)
+    if several and found and isinstance(error, Refused):
+        error.conflicts = conflicts(event_id, found)
         error.detail = none_of_them(found)
     return error
 
 
-def _refusal(code: Code, numbers: list[int], found: list[str], limit: int) -> ReservationError:
+def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event_id: str) -> ReservationError:
     match code:
         case Code.EVENT_UNKNOWN:
             return NotFound("There is no event with this id.")
@@ -300,6 +342,14 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int) -> Re
             return HoldCeiling(numbers[0])
         case Code.LIMIT_REACHED:
             return LimitReached(limit, *numbers)
+        case Code.SALES_NOT_OPEN:
+            return SalesNotOpen(*numbers)
+        case Code.ADMISSION_REQUIRED:
+            return AdmissionRequired(event_id)
+        case Code.ROOM_UNKNOWN:
+            return NotFound("This event has no waiting room.")
+        case Code.TICKET_UNKNOWN:
+            return NotFound("There is no ticket with this id, or its time is over.")
         case Code.QUEUE_FULL:
             return QueueFull(limit)
         case Code.KEY_REUSED:

@@ -1,15 +1,16 @@
 """Events: creating them whole, reading them, and listing their free seats."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
-from reservation.models import Event, EventList, EventSummary, SeatMap
+from reservation.models import Event, EventList, EventSummary, SeatMap, WaitingRoom
+from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 
 #: How long an event stays among the active after it was last touched, ms. Longer than any accept can
@@ -22,6 +23,8 @@ _REMEMBER_MS = 86_400_000
 #: How long whoever has begun to create an event keeps others off that send the same request, ms. Only the 409
 #: depends on it: they would make the same event.
 _CLAIM_MS = 5_000
+#: What of an event's hash makes an Event, beside its id.
+_FIELDS = ("name", "totalSeats", "createdAt", "opensAt", "admitPerMinute", "admissionTtl")
 #: Seats written by one script call. 250 take about a millisecond, in which nobody else is served.
 _BATCH = 250
 
@@ -92,7 +95,15 @@ class Events:
         self._scripts = scripts
         self._new_id = new_id
 
-    def create(self, name: str, total_seats: int, once: Once | None = None) -> Event:
+    def create(
+        self,
+        name: str,
+        total_seats: int,
+        once: Once | None = None,
+        *,
+        opens_at: int | None = None,
+        room: WaitingRoom | None = None,
+    ) -> Event:
         """Creates an event with seats 1 to `total_seats`, all free.
 
         The seats are written in batches and the event last, so a creation that breaks off leaves
@@ -100,15 +111,22 @@ class Events:
 
         Arguments:
             once: the request, if it may be sent again. What has begun is gone on with then, or found.
+            opens_at: when sales begin, epoch ms; None: at once.
+            room: how who wants to hold seats is let in; None: everybody is.
         """
+        terms: dict[str, str | int] = {}
+        if opens_at is not None:
+            terms["opensAt"] = opens_at
+        if room is not None:
+            terms.update(Rooms.fields(room))
         if once is not None:
-            return self._create_once(name, total_seats, once)
+            return self._create_once(name, total_seats, terms, once)
         try:
-            return self._create(self._index_new_id(), name, total_seats)
+            return self._create(self._index_new_id(), name, total_seats, terms)
         except _GivenUp:
             raise StateUnavailable from None  # it took ten minutes
 
-    def _create_once(self, name: str, total_seats: int, once: Once) -> Event:
+    def _create_once(self, name: str, total_seats: int, terms: Mapping[str, str | int], once: Once) -> Event:
         arguments: list[str | int] = [once.fingerprint, new_secret(), once.ttl_ms, _CLAIM_MS]
         code, *reply = self._scripts.run("claim_event", [once.record], arguments)
         if code == Code.KEY_REUSED:
@@ -125,10 +143,10 @@ class Events:
         for event_id in ids:
             self._scripts.run("index_event", [keys.EVENTS], [event_id])
             with suppress(_GivenUp):
-                return self._create(event_id, name, total_seats)
+                return self._create(event_id, name, total_seats, terms)
         raise StateUnavailable
 
-    def _create(self, event_id: str, name: str, total_seats: int) -> Event:
+    def _create(self, event_id: str, name: str, total_seats: int, terms: Mapping[str, str | int]) -> Event:
         event = [keys.event(event_id), keys.abandoned(event_id), keys.seats(event_id)]
         for first in range(1, total_seats + 1, _BATCH):
             numbers = range(first, min(first + _BATCH, total_seats + 1))
@@ -137,12 +155,14 @@ class Events:
             code, _ = self._scripts.run("create_seats", names, [event_id, first], alone=True)
             if code != Code.OK:
                 raise _GivenUp
-        code, created_at = self._scripts.run("publish_event", event, [event_id, name, total_seats])
+        more = [part for field in terms.items() for part in field]
+        code, created_at = self._scripts.run("publish_event", event, [event_id, name, total_seats, *more])
         if code == Code.EVENT_ABANDONED:
             raise _GivenUp
         if code != Code.PUBLISHED:
             raise AssertionError(f"event {event_id} lacks seats after all batches were written")
-        return Event(id=event_id, name=name, total_seats=total_seats, created_at=created_at)
+        fields = {"name": name, "totalSeats": total_seats, "createdAt": created_at, **terms}
+        return Event(id=event_id, **_members([fields.get(field) for field in _FIELDS]))
 
     def _index_new_id(self) -> str:
         # Indexed first: what a creation that breaks off leaves behind can then be found.
@@ -153,10 +173,10 @@ class Events:
 
     def get(self, event_id: str) -> Event:
         """Reads an event. Raises NotFound, StateUnavailable."""
-        name, total, created = self._scripts.execute("HMGET", keys.event(event_id), "name", "totalSeats", "createdAt")
-        if name is None:
+        fields = self._scripts.execute("HMGET", keys.event(event_id), *_FIELDS)
+        if fields[0] is None:
             raise refusal(Code.EVENT_UNKNOWN)
-        return Event(id=event_id, name=name, total_seats=int(total), created_at=int(created))
+        return Event(id=event_id, **_members(fields))
 
     def newest(self, limit: int, after: str = "") -> EventList:
         """Lists events with the numbers of their seats, those that were begun last first. One that is begun meanwhile
@@ -190,18 +210,10 @@ class Events:
         if None in replies:
             raise StateUnavailable
         return [
-            EventSummary(
-                id=event_id,
-                name=name,
-                total_seats=total,
-                created_at=created,
-                free=free,
-                held=held,
-                reserved=reserved,
-            )
+            EventSummary(id=event_id, free=free, held=held, reserved=reserved, **_members(fields))
             for event_id, (code, *rest) in zip(event_ids, replies, strict=True)
             if code == Code.OK
-            for name, total, created, free, held, reserved in [rest]
+            for free, held, reserved, *fields in [rest]
         ]
 
     def list_free(self, event_id: str, *, after: int = 0, limit: int = 0, known: str = "") -> FreeList:
@@ -297,6 +309,15 @@ class Events:
             execute("SREM", keys.seats(event_id), *ids)
         execute("UNLINK", keys.available(event_id))
         execute("ZREM", keys.EVENTS, event_id)
+
+
+def _members(fields: Sequence[str | int | None]) -> dict[str, Any]:
+    """An Event's members, of the values of _FIELDS."""
+    name, total, created, opens_at, admit_per_minute, admission_ttl = fields
+    room = None
+    if admit_per_minute is not None:
+        room = {"admit_per_minute": admit_per_minute, "admission_ttl": admission_ttl}
+    return {"name": name, "total_seats": total, "created_at": created, "opens_at": opens_at, "waiting_room": room}
 
 
 def _seat_sets(event_id: str) -> list[str]:

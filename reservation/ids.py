@@ -26,13 +26,14 @@ MAX_GROUP = 50
 EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
 SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-([1-9][0-9]{0,3}|10000)$"
 JOB_ID_PATTERN = r"^[a-z0-9]{10,12}-[a-z0-9]{25}$"
+TICKET_PATTERN = r"^[a-z0-9]{25}$"
 #: RFC 9562, section 4: the one spelling with four hyphens. Braces, URNs and 32 bare digits are
 #: other spellings of the same id, and two spellings of a user would be two users.
 UUID_PATTERN = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 # fullmatch, because `$` also matches before a newline at the end.
-_EVENT, _SEAT, _JOB, _UUID = (
-    re.compile(p).fullmatch for p in (EVENT_ID_PATTERN, SEAT_ID_PATTERN, JOB_ID_PATTERN, UUID_PATTERN)
+_EVENT, _SEAT, _JOB, _TICKET, _UUID = (
+    re.compile(p).fullmatch for p in (EVENT_ID_PATTERN, SEAT_ID_PATTERN, JOB_ID_PATTERN, TICKET_PATTERN, UUID_PATTERN)
 )
 
 
@@ -145,6 +146,25 @@ class JobId(NamedTuple):
             raise InvalidId("A job id is an event id, a hyphen and 25 lower-case letters and digits.")
         event, _, token = text.partition("-")
         return cls(event, token)
+
+
+class TicketId(NamedTuple):
+    """A ticket of an event's waiting room: the event's id and a token that cannot be guessed."""
+
+    event: str
+    token: str
+
+    @classmethod
+    def of(cls, event: str, digest: bytes) -> "TicketId":
+        """The ticket that a digest of 64 bytes stands for (129 bits of it)."""
+        return cls(event, letters_of(digest)[:_TOKEN_LENGTH])
+
+    @classmethod
+    def parse(cls, event: str, token: str) -> "TicketId":
+        """Reads both. Raises InvalidId."""
+        if not _TICKET(token):
+            raise InvalidId("A ticket is 25 lower-case letters and digits.")
+        return cls(parse_event_id(event), token)
 
 
 def parse_uuid(text: str) -> str:

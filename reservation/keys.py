@@ -3,6 +3,8 @@ event sit in one slot and a script may change them together.
 
     event:{E}                hash    id, name, totalSeats, createdAt ms; version: number of changes;
                                      tickets: last one given; endedAt, pace: see lua/_job.lua.
+                                     opensAt ms; admitPerMinute, admissionTtl s, roomKey (secret, hex),
+                                     nextSlot µs: of one with a waiting room (lua/_room.lua).
                                      Written last, so an event is whole or absent
     event:{E}:seats          set     every seat id
     event:{E}:available      zset    free seats, by number
@@ -16,6 +18,11 @@ event sit in one slot and a script may change them together.
     event:{E}:call:<id>      string  PX: what a refresh, release or cancel answered, in case its reply is lost;
                                      retry-<token>: which job repeats the failed one
     event:{E}:releasing      string  PX: a release_expired message is on its way
+    event:{E}:early          zset    tickets drawn before the opening, by a random number; expires an
+                                     hour after the last of them is admitted
+    event:{E}:ticket:<token> hash    user; slot: when it is admitted, µs; ends: of the admission, s. The
+                                     token is made of user and roomKey. Expires with the admission, or an
+                                     hour after its slot if nobody has asked for that
     seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
                                      reservedAt in ms; reserveJob; reservation: the job that reserved
                                      it, reference: what the client calls that
@@ -47,7 +54,7 @@ and one channel for each process in which requests wait for jobs: `ended:<proces
 import re
 from collections.abc import Iterable
 
-from reservation.ids import JobId, SeatId
+from reservation.ids import JobId, SeatId, TicketId
 
 EVENTS = "events"
 ACTIVE = "active-events"
@@ -122,6 +129,14 @@ def once(event_id: str, digest: str) -> str:
     return f"event:{{{event_id}}}:once:{digest}"
 
 
+def early(event_id: str) -> str:
+    return f"event:{{{event_id}}}:early"
+
+
+def ticket(ticket_id: TicketId) -> str:
+    return f"event:{{{ticket_id.event}}}:ticket:{ticket_id.token}"
+
+
 def jobs_like(event_id: str | None) -> str:
     """What SCAN finds ledger entries by: an event's, or all."""
     return f"job:{{{event_id or '*'}}}-*"
@@ -163,6 +178,11 @@ def user_keys(event_id: str, user: str) -> list[str]:
 def seat_keys(seat_ids: Iterable[SeatId]) -> list[str]:
     """The last KEYS of lua/_seats.lua."""
     return [key for seat_id in seat_ids for key in (seat(seat_id), lock(seat_id))]
+
+
+def room_keys(ticket_id: TicketId) -> list[str]:
+    """KEYS 1 to 3 of lua/_room.lua."""
+    return [event(ticket_id.event), early(ticket_id.event), ticket(ticket_id)]
 
 
 def seat_of_lock(channel: str) -> SeatId | None:

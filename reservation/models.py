@@ -15,6 +15,7 @@ from reservation.ids import (
     MAX_GROUP,
     MAX_SEATS,
     SEAT_ID_PATTERN,
+    TICKET_PATTERN,
     UUID_PATTERN,
     SeatId,
     parse_uuid,
@@ -24,6 +25,7 @@ Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[17672
 SeatStatus = Literal["Available", "On hold", "Reserved"]
 JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
 JobStatus = Literal["waiting", "active", "completed", "failed"]
+TicketStatus = Literal["early", "waiting", "admitted"]
 
 #: A viewer to whom every user is shown: the service itself, and who may see all.
 INSIDER = "*"
@@ -32,6 +34,10 @@ _EVENT = "k3v9x2m7qa"
 _SEAT = f"{_EVENT}-12"
 _USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
 _JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
+_TICKET = "9s3k1x7m5q0w2e8r4t6y1u3i5"
+
+#: When sales may begin, epoch ms: 2001 to 2100, so that seconds or microseconds are refused.
+_FIRST_OPENING, _LAST_OPENING = 1_000_000_000_000, 4_102_444_800_000
 
 
 def _says_why(parse: Callable[[str], str]) -> Callable[[str], str]:
@@ -104,6 +110,33 @@ class _Request(ApiModel):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False, validate_by_alias=True)
 
 
+AdmitPerMinute = Annotated[
+    int, Field(ge=1, le=60_000, description="How many are admitted a minute, at even intervals.", examples=[600])
+]
+AdmissionTtl = Annotated[
+    int,
+    Field(
+        ge=10, le=86_400, description="How long who is admitted may hold seats, seconds, from asking.", examples=[600]
+    ),
+]
+OpensAt = Annotated[
+    int,
+    Field(
+        ge=_FIRST_OPENING,
+        le=_LAST_OPENING,
+        description="When sales begin, epoch milliseconds: no seat can be held before. Absent: at once.",
+        examples=[1767225600000],
+    ),
+]
+
+
+class NewWaitingRoom(_Request):
+    """How people are let in who want to buy."""
+
+    admit_per_minute: AdmitPerMinute
+    admission_ttl: AdmissionTtl | None = None
+
+
 class NewEvent(_Request):
     """What to sell."""
 
@@ -118,6 +151,10 @@ class NewEvent(_Request):
         ),
     ]
     total_seats: Annotated[int, Field(ge=10, le=MAX_SEATS, description="Seats to sell.", examples=[500])]
+    opens_at: OpensAt | None = None
+    waiting_room: Annotated[
+        NewWaitingRoom | None, Field(description="Seats can be held only by who was admitted from it.")
+    ] = None
 
 
 class SeatAction(_Request):
@@ -168,6 +205,19 @@ class Reserving(SeatAction):
     ] = ""
 
 
+class QueueEntry(_Request):
+    """The user who wants a ticket, unless a token says who that is."""
+
+    user: UserField = ""
+
+
+class WaitingRoom(ApiModel):
+    """How people are let in who want to buy."""
+
+    admit_per_minute: AdmitPerMinute
+    admission_ttl: AdmissionTtl
+
+
 class Event(ApiModel):
     """An event and how many seats it has."""
 
@@ -175,6 +225,42 @@ class Event(ApiModel):
     name: Annotated[str, Field(examples=["Opening night"])]
     total_seats: Annotated[int, Field(examples=[500])]
     created_at: Millis
+    opens_at: OpensAt | None = None
+    waiting_room: Annotated[
+        WaitingRoom | None, Field(description="Seats can be held only by who was admitted from it.")
+    ] = None
+
+
+class Ticket(ApiModel):
+    """A place in an event's waiting room at `serverTime`: `early` until sales open, then `waiting`, then `admitted`."""
+
+    ticket: Annotated[
+        str,
+        Field(pattern=TICKET_PATTERN, description="Whoever knows it is let in: keep it secret.", examples=[_TICKET]),
+    ]
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    status: TicketStatus
+    place: Annotated[
+        int | None, Field(description="How many are admitted before, 0 = next. Only while `waiting`.", examples=[41])
+    ] = None
+    admitted_at: Annotated[
+        Millis | None, Field(description="When it is, or was, admitted. It does not change. Not while `early`.")
+    ] = None
+    estimated_wait_time: Annotated[
+        int,
+        Field(
+            description="Whole seconds until then, rounded up; while `early`, the mean over all places.", examples=[5]
+        ),
+    ]
+    admission: Annotated[
+        str | None,
+        Field(description="What a hold takes in its header `Admission`. Only once `admitted`; the same each time."),
+    ] = None
+    admission_expires_at: Annotated[
+        Millis | None, Field(description="When it ends: `admissionTtl` after it was first handed out.")
+    ] = None
+    server_time: Millis
+    status_endpoint: Annotated[str, Field(examples=[f"/events/{_EVENT}/queue/{_TICKET}"])]
 
 
 Free = Annotated[int, Field(description="Seats that are free.", examples=[497])]

@@ -15,6 +15,7 @@ from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
 from reservation.ids import JobId, SeatId, joined
 from reservation.models import OwnSeats, Seat
+from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 from reservation.settings import Settings
 
@@ -109,10 +110,12 @@ class Seats:
         scripts: on the state database.
         policy: the rules of selling.
         clock: the server's, by which a client's call becomes too old.
+        rooms: check who was admitted.
     """
 
-    def __init__(self, scripts: Scripts, policy: Policy, clock: ServerClock) -> None:
+    def __init__(self, scripts: Scripts, policy: Policy, clock: ServerClock, rooms: Rooms) -> None:
         self._scripts = scripts
+        self._rooms = rooms
         self._policy = policy
         self._clock = clock
         self._touched: dict[str, float] = {}
@@ -167,17 +170,21 @@ class Seats:
         lag_ms: int = 0,
         once: Once | None = None,
         retry_of: JobId | None = None,
+        admission: str = "",
     ) -> Accepted:
         """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached,
-        QueueFull, KeyReused, or StateUnavailable with the job id, because it may have been entered.
+        QueueFull, SalesNotOpen, AdmissionRequired, KeyReused, or StateUnavailable with the job id, because it may
+        have been entered.
 
         Arguments:
             lag_ms: how long jobs wait for a worker, for who asks again.
             once: the request, if it may be sent again; it is answered with the first one's job then.
             retry_of: the failed job that this one repeats.
+            admission: of the event's waiting room; empty: none.
         """
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
+        own.append(self._rooms.admitted_until(job_id.event, user, admission))
         return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
 
     def accept_reserve(
@@ -422,7 +429,7 @@ def _each(named: Named) -> Sequence[SeatId]:
 
 
 def _refused(code: int, rest: list[Any], seats: Sequence[SeatId], limit: int = 0) -> ReservationError:
-    return refusal(Code(code), *rest, limit=limit, group_of=seats[0].event if len(seats) > 1 else "")
+    return refusal(Code(code), *rest, limit=limit, event_id=seats[0].event, several=len(seats) > 1)
 
 
 def _on_hold(seat_id: str, user: str, now: int, expires_at: int, reserving_until: int = 0) -> Seat:

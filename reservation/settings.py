@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     changes_retention: Seconds = 86_400
     audit_key: SecretStr = SecretStr("")
     idempotency_ttl: Seconds = 86_400
+    admission_ttl: Annotated[int, Field(ge=10, le=86_400)] = 600
 
     # Redis
     redis_url: str | None = None

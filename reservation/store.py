@@ -13,6 +13,7 @@ from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
 from reservation.jobs import Ledger
 from reservation.pipelining import Pipelining
+from reservation.rooms import Rooms
 from reservation.scripts import Scripts, source
 from reservation.seats import Policy, Seats
 from reservation.servers import Servers
@@ -29,6 +30,7 @@ class Store:
     scripts: Scripts
     events: Events
     seats: Seats
+    rooms: Rooms
     jobs: Ledger
     fleet: Fleet
     changes: ChangeLog
@@ -55,9 +57,10 @@ class Store:
         clock = ServerClock(lambda: float(probe.probe(read_clock)))
         guard = Guard("state", clock.read)
         scripts = Scripts(servers, guard, pipelining)
-        seats = Seats(scripts, Policy.of(settings), clock)
+        rooms = Rooms(scripts)
+        seats = Seats(scripts, Policy.of(settings), clock, rooms)
         events, jobs, changes, counts = Events(scripts), Ledger(scripts), ChangeLog(scripts), Counts()
-        return cls(servers, guard, scripts, events, seats, jobs, Fleet(scripts, counts), changes, counts)
+        return cls(servers, guard, scripts, events, seats, rooms, jobs, Fleet(scripts, counts), changes, counts)
 
     @property
     def client(self) -> redis.Redis:

@@ -10,7 +10,7 @@ from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
 from reservation.idempotency import Once
 from reservation.ids import SeatId, joined, parse_uuid
-from reservation.models import INSIDER, NewEvent, Reserving, SeatAction
+from reservation.models import INSIDER, NewEvent, QueueEntry, Reserving, SeatAction
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses
 from reservation_http.errors import InvalidRequest, ScopeMissing, TokenMissing, UserMismatch
@@ -129,14 +129,8 @@ class Access:
         def read(caller: Caller) -> tuple[Caller, tuple[SeatAction, str]]:
             self._require_token(caller)
             action = read_body(req, model)
-            if self.tokens is not None:
-                if action.user not in ("", caller.user) and for_others not in caller.scopes:
-                    raise UserMismatch
-            elif not action.user:
-                raise InvalidRequest([{"field": "UUID", "message": "Field required"}])
-            else:
-                caller = caller._replace(user=action.user)
-            return caller, (action, read_key(req))
+            for_whom = "" if for_others in caller.scopes else action.user
+            return self._acting(caller, for_whom), (action, read_key(req))
 
         caller, (action, key) = self._admit(req, "user", read)
         user = action.user or ("" if for_others in caller.scopes else caller.user)
@@ -144,6 +138,15 @@ class Access:
         about = f" of {user}" if user != caller.user else f" as {reference}" if reference else ""
         once = self._once(req, caller.user, key, joined(action.seats) + about, action.seats[0].event)
         return Action(action.seats, user, caller.user, reference, once)
+
+    def entrant(self, req: falcon.Request) -> str:
+        """The user who wants a ticket of a waiting room. Raises as `action` does."""
+
+        def read(caller: Caller) -> tuple[Caller, None]:
+            self._require_token(caller)
+            return self._acting(caller, read_body(req, QueueEntry).user), None
+
+        return self._admit(req, "user", read)[0].user
 
     def creation(self, req: falcon.Request) -> tuple[NewEvent, Once | None]:
         """The event that somebody wants to create. Raises as `action` does, and ScopeMissing."""
@@ -154,7 +157,11 @@ class Access:
             return caller, (read_body(req, NewEvent), read_key(req))
 
         caller, (new, key) = self._admit(req, "events", read)
-        return new, self._once(req, caller.user or caller.address, key, f"{new.total_seats} {new.name}")
+        content = f"{new.total_seats} {new.name}"
+        # No name has a line break. Without more the content is as it always was: keys outlive an upgrade.
+        if more := new.model_dump_json(exclude={"total_seats", "name"}, exclude_none=True).removeprefix("{}"):
+            content += f"\n{more}"
+        return new, self._once(req, caller.user or caller.address, key, content)
 
     def _once(self, req: falcon.Request, caller: str, key: str, content: str, event_id: str = "") -> Once | None:
         if not key:
@@ -175,6 +182,16 @@ class Access:
             raise
         self.limits.hit(rate, address, caller.user)
         return caller, found
+
+    def _acting(self, caller: Caller, named: str) -> Caller:
+        """The caller, as the user whom the body names where no token does. Raises UserMismatch, InvalidRequest."""
+        if self.tokens is None:
+            if not named:
+                raise InvalidRequest([{"field": "UUID", "message": "Field required"}])
+            return caller._replace(user=named)
+        if named not in ("", caller.user):
+            raise UserMismatch
+        return caller
 
     def _address(self, req: falcon.Request) -> str:
         address: str = self.addresses.of(req)

@@ -30,6 +30,7 @@ from reservation_http.resources.jobs import JobStatus
 from reservation_http.resources.metrics import Metrics, Scraper
 from reservation_http.resources.operations import OperationsReadings
 from reservation_http.resources.pages import Assets, WebPage
+from reservation_http.resources.rooms import TicketById, TicketDraw
 from reservation_http.resources.seats import (
     OwnSeatList,
     SeatById,
@@ -58,6 +59,7 @@ class Services:
         stream: where the live feed is.
         waits: requests that wait for jobs.
         origins: of the pages whose scripts may read its answers.
+        admission_ttl_s: how long admissions last unless the event says otherwise, seconds.
         leaving: set once the process is to stop, while it still serves.
     """
 
@@ -68,6 +70,7 @@ class Services:
     stream: StreamAddress
     waits: Waits
     origins: Sequence[str] = ()
+    admission_ttl_s: int = 600
     leaving: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -77,8 +80,9 @@ class Services:
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         access = Access.of(settings, queue.guard)
+        scraper, stream = Scraper.of(settings), StreamAddress.of(settings)
         waits = Waits(store.jobs, store.servers, max(1, settings.api_threads // 4))
-        return cls(store, queue, access, Scraper.of(settings), StreamAddress.of(settings), waits, settings.origins)
+        return cls(store, queue, access, scraper, stream, waits, settings.origins, settings.admission_ttl)
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -92,12 +96,14 @@ def routes(services: Services) -> list[tuple[str, object]]:
     lag, readings = QueueLag(store.fleet), Readings(store, queue)
     return [
         ("/events", EventIndex(store.events, access)),
-        ("/events/create", EventCreation(store.events, access)),
+        ("/events/create", EventCreation(store.events, access, services.admission_ttl_s)),
         ("/events/{event_id}", EventById(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),
         ("/events/{event_id}/stream", EventStream(services.stream, access)),
         ("/events/{event_id}/changes", EventChanges(services.stream, access)),
         ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
+        ("/events/{event_id}/queue", TicketDraw(store.rooms, access)),
+        ("/events/{event_id}/queue/{ticket}", TicketById(store.rooms, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access, waits)),

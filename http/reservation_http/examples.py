@@ -14,12 +14,14 @@ from reservation.models import (
     JobResult,
     NewEvent,
     OwnSeats,
+    QueueEntry,
     QueueResponse,
     Refreshed,
     Reserving,
     Seat,
     SeatAction,
     SeatMap,
+    Ticket,
 )
 from reservation_http.resources.health import Live, Ready
 from reservation_http.resources.operations import Bucket, Duration, Ended, Failure, OperationsFigures, Waiting
@@ -29,6 +31,7 @@ _EVENT = "k3v9x2m7qa"
 _SEAT = f"{_EVENT}-12"
 _USER = "0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70"
 _JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
+_TICKET = "9s3k1x7m5q0w2e8r4t6y1u3i5"
 
 _HELD = Seat(id=_SEAT, event_id=_EVENT, user=_USER, status="On hold", expires_at=_NOW + 60_000, server_time=_NOW)
 
@@ -38,6 +41,17 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
         NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
         Reserving.model_validate({"id": _SEAT, "UUID": _USER, "reference": "order-2026-1147"}),
+        QueueEntry.model_validate({"UUID": _USER}),
+        Ticket(
+            ticket=_TICKET,
+            event=_EVENT,
+            status="waiting",
+            place=41,
+            admitted_at=_NOW + 4_200,
+            estimated_wait_time=5,
+            server_time=_NOW,
+            status_endpoint=f"/events/{_EVENT}/queue/{_TICKET}",
+        ),
         Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
         EventList(
             events=[

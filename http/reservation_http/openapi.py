@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Conflict, Millis, Reserving, SeatAction
+from reservation.models import ApiModel, Conflict, Millis, QueueEntry, Reserving, SeatAction
 from reservation_http import repeats, waiting
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
@@ -29,9 +29,10 @@ _WITH_BODY = (
     "body-too-large",
     "unsupported-media-type",
     "invalid-request",
-    "idempotency-key-in-use",
-    "idempotency-key-reused",
 )
+_WITH_KEY = ("idempotency-key-in-use", "idempotency-key-reused")
+#: The bodies that name the user, unless a token does.
+_OF_USERS = (SeatAction, Reserving, QueueEntry)
 #: The same where tokens say who asks.
 _TO_BEARERS = ("token-invalid",)
 _WITHOUT_TOKEN = ("token-missing",)
@@ -121,6 +122,9 @@ class Problem(ApiModel):
     conflicts: Annotated[
         list[Conflict] | None, Field(description="Of several seats, those because of which it was done to none.")
     ] = None
+    opens_at: Annotated[Millis | None, Field(description="When sales begin.")] = None
+    server_time: Millis | None = None
+    queue_endpoint: Annotated[str | None, Field(description="Where tickets of the waiting room are drawn.")] = None
     reserving_until: Millis | None = None
     expires_at: Annotated[Millis | None, Field(description="When a hold ends that cannot be refreshed.")] = None
     errors: Annotated[
@@ -148,6 +152,8 @@ class Operation:
     prefers_wait: bool = False
     owner: bool = False
     open: bool = False
+    unkeyed: bool = False
+    admission: bool = False
     security: str = ""
     text: dict[str, str] = field(default_factory=dict)
     answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
@@ -159,19 +165,24 @@ class Operation:
         """Whether it is for nobody without one, where tokens say who asks."""
         return self.owner or self.body is not None or self.scope is not None
 
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an `Idempotency-Key`."""
+        return self.body is not None and not self.unkeyed
+
     def kinds(self, tokens: bool) -> list[Kind]:
         """Every problem this operation may answer with.
 
         Arguments:
             tokens: whether it is tokens that say who asks.
         """
-        slugs = {*self.problems, *_ALWAYS, *(_WITH_BODY if self.body else ())}
+        slugs = {*self.problems, *_ALWAYS, *(_WITH_BODY if self.body else ()), *(_WITH_KEY if self.keyed else ())}
         if not self.open:
             slugs.update(_TO_CALLERS)
         if tokens and not self.open:
             slugs.update(_TO_BEARERS)
             slugs.update(_WITHOUT_TOKEN if self.needs_token else ())
-            slugs.update(["user-mismatch"] if self.body and issubclass(self.body, SeatAction) else ())
+            slugs.update(["user-mismatch"] if self.body in _OF_USERS else ())
             slugs.update(["scope-missing"] if self.scope else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
 
@@ -193,8 +204,9 @@ def operation(operation_id: str, summary: str, **rest: Any) -> Callable[[Respond
         rest: the other fields of `Operation`: tag, body and query models, the scope that a token
             needs, whether it shows a user to who is that user, whether it is about that user only, whether it is
             a stream that can be resumed, whether its answer may wait for a job to end, whether it asks nobody who
-            they are, another security scheme that it may go by, examples of an answer that is text by media type,
-            answers and headers by status, slugs of its own problems.
+            they are, another security scheme that it may go by, whether it needs no `Idempotency-Key`, whether it
+            asks who is admitted, examples of an answer that is text by media type, answers and headers by status,
+            slugs of its own problems.
     """
 
     def describe(responder: Responder) -> Responder:
@@ -272,7 +284,16 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
                 "wait, the answer is 202. Any other preference is ignored.",
             }
         )
-    if op.body:
+    if op.admission:
+        described["parameters"].append(
+            {
+                "name": "Admission",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "`admission` of your ticket, where the event has a waiting room.",
+            }
+        )
+    if op.keyed:
         described["parameters"].append(
             {
                 "name": repeats.HEADER,
@@ -284,6 +305,7 @@ def _describe(op: Operation, path: str, tokens: bool) -> dict[str, Any]:
                 "unless configured otherwise, the request is answered as the first time, and done once.",
             }
         )
+    if op.body:
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": _content(op.body)},
@@ -335,7 +357,7 @@ def _headers(op: Operation, status: int) -> list[tuple[str, str]]:
     replayed = [("Idempotency-Replayed", "`true`: this is the answer to the first request with this key.")]
     return [
         ("X-Request-ID", "Names this request in the logs."),
-        *(replayed if op.body else []),
+        *(replayed if op.keyed else []),
         *op.headers.get(status, {}).items(),
     ]
 
@@ -409,8 +431,8 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     about = "`METRICS_TOKEN` of the service, where it has one."
     spec.components.security_scheme(METRICS_TOKEN, {"type": "http", "scheme": "bearer", "description": about})
     if not tokens:
-        for model in (SeatAction, Reserving):
-            schemas["$defs"][model.__name__]["required"] = ["UUID"]
+        for model in _OF_USERS:
+            schemas["$defs"][model.__name__].setdefault("required", []).append("UUID")
     for name, schema in schemas["$defs"].items():
         spec.components.schema(name, schema)
     for path, resource in described:

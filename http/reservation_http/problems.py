@@ -97,6 +97,15 @@ KINDS = {
             {"currentStatus": "Reserved"},
         ),
         Kind(
+            "admission-required",
+            403,
+            "The event has a waiting room",
+            "This event is entered through its waiting room.",
+            "Draw a ticket at queueEndpoint, follow it, and send what it ends with in the header Admission. "
+            "It is for one user and one event, and for a time.",
+            {"queueEndpoint": "/events/k3v9x2m7qa/queue"},
+        ),
+        Kind(
             "not-found",
             404,
             "Not found",
@@ -133,6 +142,15 @@ KINDS = {
             "This seat is reserved.",
             "It is sold. Choose another seat.",
             {"currentStatus": "Reserved"},
+        ),
+        Kind(
+            "sales-not-open",
+            409,
+            "Sales have not begun",
+            "Sales have not begun.",
+            "Try again at opensAt, counted down against serverTime. If the event has a waiting room, draw a ticket.",
+            {"opensAt": 1767225600000, "serverTime": 1767225590000},
+            True,
         ),
         Kind(
             "limit-reached",

@@ -28,6 +28,8 @@ _LEAST_BYTES, _LEAST_BITS = 32, 2048
 _LOOK_S = 1.0
 #: Tokens whose check is remembered, so that a client's next request need not pay for it again.
 _REMEMBERED = 4_096
+#: Keys for HS256 that are looked at once.
+_PREPARED = 1_024
 #: A key that is named by no token.
 _ONLY = ""
 
@@ -35,11 +37,12 @@ Keys = Mapping[str, Any]
 
 
 class _PreparedOnce(HMACAlgorithm):
-    """HS256, but a key is looked at once, not with every token: it takes as long as all the rest of the check."""
+    """HS256, but a key is looked at once, not with every token: it takes as long as all the rest of the check. A
+    waiting room has one of its own."""
 
     def __init__(self) -> None:
         super().__init__(HMACAlgorithm.SHA256)
-        self._prepare = lru_cache(1)(super().prepare_key)
+        self._prepare = lru_cache(_PREPARED)(super().prepare_key)
 
     def prepare_key(self, key: str | bytes) -> bytes:
         return self._prepare(key)

@@ -8,12 +8,12 @@
 -- the seats and the event's pace.
 local function accept(decide)
   return once(keys_before > 7 and KEYS[8], ARGV[8], ARGV[9], function()
-    local event = redis.call('HMGET', event_key, 'id', 'pace')
+    local event = redis.call('HMGET', event_key, 'id', 'pace', 'opensAt', 'admitPerMinute')
     if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
     if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
     if too_late() then return {CODE.TOO_LATE, now} end
     local seats = load_seats()
     if not seats then return {CODE.SEAT_UNKNOWN, now} end
-    return decide(seats, event[2])
+    return decide(seats, event[2], tonumber(event[3] or 0), event[4])
   end)
 end

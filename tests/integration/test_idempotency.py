@@ -283,10 +283,10 @@ def test_while_the_first_is_being_created_the_second_is_409(
     entered, goes_on = threading.Event(), threading.Event()
     create = Events._create
 
-    def slow(self: Events, event_id: str, name: str, seats: int) -> Event:
+    def slow(self: Events, *arguments: Any) -> Event:
         entered.set()
         goes_on.wait(10)
-        return create(self, event_id, name, seats)
+        return create(self, *arguments)
 
     monkeypatch.setattr(Events, "_create", slow)
     answers: list[testing.Result] = []

@@ -275,7 +275,7 @@ def test_what_changes_meanwhile_is_shown_as_it_is_then(
         "release": lambda: store.seats.release(first, buyer.user),
         "reserve": lambda: buyer.reserve(first),
     }
-    seats = Seats(_Meanwhile(store.scripts, happens[what]), store.seats._policy, store.seats._clock)
+    seats = Seats(_Meanwhile(store.scripts, happens[what]), store.seats._policy, store.seats._clock, store.rooms)
     own = seats.of_user(event.id, buyer.user)
     assert [seat.id for seat in own.holds] == [f"{event.id}-{number}" for number in holds]
     assert all(seat.expires_at for seat in own.holds)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from reservation.errors import InvalidId
 from reservation.events import Events, FreeList
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
-from reservation.models import Event, EventList, FreeSeats, NewEvent, SeatMap
+from reservation.models import Event, EventList, FreeSeats, NewEvent, NewWaitingRoom, SeatMap, WaitingRoom
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import digits, path_id, read_query, write
 from reservation_http.openapi import operation
@@ -51,11 +51,16 @@ class Page(BaseModel):
 
 
 class EventCreation:
-    """`/events/create`."""
+    """`/events/create`.
 
-    def __init__(self, events: Events, access: Access) -> None:
+    Arguments:
+        admission_ttl_s: how long admissions last unless the event says otherwise, seconds.
+    """
+
+    def __init__(self, events: Events, access: Access, admission_ttl_s: int) -> None:
         self._events = events
         self._access = access
+        self._admission_ttl_s = admission_ttl_s
 
     @operation(
         "createEvent",
@@ -70,9 +75,18 @@ class EventCreation:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The event is there once this answers, with every seat, or not at all."""
         new, once = self._access.creation(req)
-        event = self._events.create(new.name, new.total_seats, once)
+        event = self._events.create(
+            new.name, new.total_seats, once, opens_at=new.opens_at, room=self._room(new.waiting_room)
+        )
         write(resp, event, 201)
         resp.location = f"/events/{event.id}"
+
+    def _room(self, wanted: NewWaitingRoom | None) -> WaitingRoom | None:
+        if wanted is None:
+            return None
+        return WaitingRoom(
+            admit_per_minute=wanted.admit_per_minute, admission_ttl=wanted.admission_ttl or self._admission_ttl_s
+        )
 
 
 class EventIndex:

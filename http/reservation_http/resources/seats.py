@@ -127,6 +127,11 @@ class Acceptance:
         return None
 
 
+def admission(req: falcon.Request) -> str:
+    """What the caller shows of having been admitted from a waiting room; empty if nothing."""
+    return req.get_header("Admission") or ""
+
+
 class SeatHold(Acceptance):
     """`/seats/hold`."""
 
@@ -138,19 +143,36 @@ class SeatHold(Acceptance):
         prefers_wait=True,
         answers={200: Job, 202: QueueResponse},
         headers={200: _FINISHED, 202: _QUEUED},
-        problems=("not-found", "seat-held", "seat-reserved", "limit-reached", "queue-full", "state-unavailable"),
+        admission=True,
+        problems=(
+            "not-found",
+            "seat-held",
+            "seat-reserved",
+            "limit-reached",
+            "sales-not-open",
+            "admission-required",
+            "queue-full",
+            "state-unavailable",
+        ),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answers with a job; its verdict says whether you hold the seat. A refusal that is certain
         already comes at once. Holding a seat that you hold succeeds and leaves its expiry. Of several `ids` you get
-        all or none; `conflicts` are those that others have."""
+        all or none; `conflicts` are those that others have. Where the event has a waiting room, show that you were
+        admitted."""
         action = self._access.action(req)
         job_id = JobId.new(action.seats[0].event)
         # Not for a reservation: who has a seat on hold is not turned away.
         self._queue.backlog.check()
         task = Task("HOLD_SEAT", action.seats, action.user, req.context.request_id)
         accepted = self._seats.accept_hold(
-            task.seats, task.user, job_id, task.request_id, lag_ms=self._lag.ms(), once=action.once
+            task.seats,
+            task.user,
+            job_id,
+            task.request_id,
+            lag_ms=self._lag.ms(),
+            once=action.once,
+            admission=admission(req),
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to hold this seat is in the queue.")
 

@@ -1,0 +1,10 @@
+--[[ read_ticket: where a ticket stands.
+Guarantee: its slot stays as it is once it is known, and the admission ends so long after it was asked for first,
+however often it is asked for.
+KEYS  1 to 3 as in _room
+ARGV  1 as in _room
+Returns as draw_ticket; {TICKET_UNKNOWN, now ms} ]]
+-- @include clock
+-- @include room
+local room = enter()
+return room and standing(room, 0) or {CODE.TICKET_UNKNOWN, now}
