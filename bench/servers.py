@@ -63,6 +63,10 @@ class Client:
         response = self._connection.getresponse()
         return response.status, response.read(), {k.lower(): v for k, v in response.getheaders()}
 
+    def close(self) -> None:
+        """Closes the connection. The next request opens another."""
+        self._connection.close()
+
     def json(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """One request; returns the answer. Raises RuntimeError for an error status."""
         status, answer, _ = self.send(method, path, body)

@@ -100,6 +100,23 @@ def test_who_is_early_is_shuffled_at_the_opening(store: Store) -> None:
     assert [ticket.ticket for ticket in in_order] == store.client.zrange(keys.early(event.id), 0, -1)
 
 
+def test_the_shuffle_is_by_numbers_that_nobody_knows(store: Store) -> None:
+    """Fifty bits of them each; from the system's source unless a test brings its own."""
+    asked: list[int] = []
+    numbers = iter([3, 2**50 - 1, 0, 2**49])
+
+    def draw_bits(bits: int) -> int:
+        asked.append(bits)
+        return next(numbers)
+
+    rooms, event = Rooms(store.scripts, draw_bits=draw_bits), opening(store, 60_000)
+    tickets = [rooms.draw(event.id, user).ticket.ticket for user in users(4)]
+    assert asked == [50] * 4
+    opened = open_since(store, event, 0)
+    slots = [rooms.read(ticket_id(event, ticket)).ticket.admitted_at for ticket in tickets]
+    assert slots == [opened + n * 1_000 for n in (1, 3, 0, 2)]
+
+
 def test_later_ones_follow_in_order(store: Store) -> None:
     """Behind those who were early, one interval apart."""
     event = opening(store, 60_000)
@@ -373,6 +390,7 @@ def test_slots_keep_the_rate_whatever_the_clock_does(
     are nearer than the rate allows, later ones come in order, and nobody waits for longer than those before need."""
     room, interval = Room(slot_store, rate, opens_us), ceil(60_000_000 / rate)
     known: dict[int, int] = {}
+    ends: dict[int, int] = {}
     in_order: list[int] = []
     drawn: set[int] = set()
     at_us = latest = 0
@@ -396,6 +414,8 @@ def test_slots_keep_the_rate_whatever_the_clock_does(
                 assert slot >= at_us
                 assert slot <= max(at_us, latest, opens_us) + len(drawn) * interval
             assert (reply[6] > 0) >= (slot <= at_us)
+            if reply[6]:
+                assert ends.setdefault(who, reply[6]) == reply[6]
         drawn.add(who)
     end_us = max(latest, opens_us)
     for who in drawn:
