@@ -438,6 +438,14 @@ def slot_store(redis_server: Any) -> Any:
     store.servers.close()
 
 
+def test_an_admission_begins_with_the_first_look(store: Store) -> None:
+    """A minute after the slot, and ends ten minutes later, however often one looks; at whole seconds."""
+    room = Room(store, 60, 10_000_000)
+    room.draw(1, 0)
+    found = [room.read(1, at_us)[6] for at_us in (70_000_001, 300_000_000, 600_000_000)]
+    assert found == [BASE_US // 1_000_000 + 670] * 3
+
+
 def test_places_count_those_before(store: Store) -> None:
     """0 is next, and there is a place for each that waits."""
     room = Room(store, 60, 10_000_000)
