@@ -321,9 +321,10 @@ local n = string.match(ARGV[1], '%d+$')
 local seat, user, job = 'k3v9x2m7qa-' .. n, '0b9f5a52-7c1e-4f0b-9d3e-' .. n, 'k3v9x2m7qa-' .. n
 local KEYS = {'event:{k3v9x2m7qa}', 'event:{k3v9x2m7qa}:available', 'event:{k3v9x2m7qa}:holds',
   'event:{k3v9x2m7qa}:changes', 'event:{k3v9x2m7qa}:holder:' .. user, 'job:{k3v9x2m7qa}-' .. n,
-  'event:{k3v9x2m7qa}:jobs', 'seat:{k3v9x2m7qa}-' .. n, 'seat:{k3v9x2m7qa}-' .. n .. ':lock'}
+  'event:{k3v9x2m7qa}:jobs', 'event:{k3v9x2m7qa}:failures',
+  'seat:{k3v9x2m7qa}-' .. n, 'seat:{k3v9x2m7qa}-' .. n .. ':lock'}
 local ARGV = {86400000, '', job, seat, user, 'actor', 0, 300000, 60000, 6}
-redis.call('HSET', KEYS[8], 'id', seat, 'eventId', 'k3v9x2m7qa', 'UUID', '', 'status', 'Available')
+redis.call('HSET', KEYS[9], 'id', seat, 'eventId', 'k3v9x2m7qa', 'UUID', '', 'status', 'Available')
 redis.call('HSET', KEYS[6], 'status', 'waiting', 'seatId', seat, 'user', user, 'createdAt', 1, 'deadline', 9e15)
 redis.call('HDEL', KEYS[6], 'code')
 redis.call('DEL', KEYS[5])

@@ -13,7 +13,14 @@ event sit in one slot and a script may change them together.
     event:{E}:buyer:<uuid>   zset    one user's reserved seats, by when they were reserved, ms
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
                                      request; trimmed by age
+    event:{E}:failures       stream  jobs that have failed: seq, seat, cause, actor, job, request, code;
+                                     trimmed by age, and expires
     event:{E}:jobs           zset    open jobs, by ticket
+    event:{E}:webhooks       hash    webhooks, and how far the two streams were followed: lua/_webhooks.lua
+    event:{E}:webhook:<id>   hash    messages to one webhook, by entry, as JSON: lua/_webhooks.lua;
+                      :log   zset    the same, by the order in which they were made
+                      :due   zset    those that are pending, by when they are to be sent, ms
+                      :busy  zset    those that are being sent, by when that counts as lost, ms
     event:{E}:abandoned      string  PX: its creation was given up and must not go on
     event:{E}:call:<id>      string  PX: what a refresh, release or cancel answered, in case its reply is lost;
                                      retry-<token>: which job repeats the failed one
@@ -35,12 +42,14 @@ event sit in one slot and a script may change them together.
                                      retryOf: the failed job that it repeats; awaited: channels on
                                      which its end is told
     events                   zset    all events, by creation
+    webhook-events           zset    events that have webhooks, by when last touched
     active-events            zset    events that may have open jobs or holds, by when last touched
     event:{E}:once:<digest>  string  PX: what a POST about a seat is answered that is sent again
                                      (lua/_once.lua); the digest is of caller, route and key
     idempotency:<digest>     string  PX: the same of one that creates an event (lua/claim_event.lua)
     {fleet}:workers          zset    live processes, by when their word lapses, ms;
     {fleet}:sweepers         zset    the same
+    {fleet}:webhooks         zset    the same
     {fleet}:lag              string  PX: ms that jobs wait before a worker starts them
     {fleet}:tally            hash    what all processes have counted: ended:<type>:<outcome>, and
                                      took:<type>:<seconds at most> by how long it took; expired
@@ -58,8 +67,10 @@ from reservation.ids import JobId, SeatId, TicketId
 
 EVENTS = "events"
 ACTIVE = "active-events"
+WEBHOOK_EVENTS = "webhook-events"
 WORKERS = "{fleet}:workers"
 SWEEPERS = "{fleet}:sweepers"
+SENDERS = "{fleet}:webhooks"
 QUEUE_LAG = "{fleet}:lag"
 TALLY = "{fleet}:tally"
 FAILED = "{fleet}:failed"
@@ -95,6 +106,20 @@ def buyer(event_id: str, user: str) -> str:
 
 def changes(event_id: str) -> str:
     return f"event:{{{event_id}}}:changes"
+
+
+def failures(event_id: str) -> str:
+    return f"event:{{{event_id}}}:failures"
+
+
+def webhooks(event_id: str) -> str:
+    return f"event:{{{event_id}}}:webhooks"
+
+
+def webhook(event_id: str, hook_id: str) -> list[str]:
+    """The four keys of a webhook, as the scripts about it name them: its messages, :log, :due and :busy."""
+    key = f"event:{{{event_id}}}:webhook:{hook_id}"
+    return [key, f"{key}:log", f"{key}:due", f"{key}:busy"]
 
 
 def jobs(event_id: str) -> str:

@@ -387,7 +387,7 @@ class Seats:
     def _run_job(
         self, script: str, named: Named, user: str, request_id: str, job_id: JobId, own: list[int], *more_keys: str
     ) -> Any:
-        names = [keys.job(job_id), keys.jobs(job_id.event), *more_keys]
+        names = [keys.job(job_id), keys.jobs(job_id.event), *more_keys, keys.failures(job_id.event)]
         return self._run(script, names, _each(named), user, user, request_id, job_id, own, 0)
 
     def _run(

@@ -10,7 +10,8 @@ local function load_job()
     'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference', 'awaited')
   if not f[1] or f[5] ~= ARGV[4] or f[6] ~= user then return nil end
   local job = {
-    code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]), reference = f[7] or '', awaited = f[8],
+    code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]),
+    reference = f[7] or '', awaited = f[8],
   }
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
@@ -30,11 +31,22 @@ local function accepted(id, pace)
   return {CODE.ACCEPTED, now, redis.call('ZRANK', jobs_key, id) or 0, tonumber(pace or 0), id, tonumber(ARGV[10])}
 end
 
+-- One entry in the event's list of failures, with the numbers of the job's seats, for webhooks. It is no change of a
+-- seat, so it has no place among those: who reads them counts on one for each number.
+local function record_failure(code)
+  local failures_key = KEYS[keys_before]
+  redis.call('XADD', failures_key, 'MINID', '~', string.format('%.0f', now - retention_ms), '*',
+    'seq', redis.call('HINCRBY', event_key, 'failures', 1), 'seat', (string.gsub(ARGV[4], '%w+%-', '')),
+    'cause', 'job-failed', 'actor', actor, 'job', job_id, 'request', request_id, 'code', code)
+  redis.call('PEXPIRE', failures_key, retention_ms)
+end
+
 -- Writes the job's end (the arguments after `code` are more fields of its ledger entry) and
 -- measures the event's pace: the time between two ends, counted from this job's arrival where
 -- nothing waited before it; an exponential average, 1/16 each. A gap over 10 s is an outage and
--- says nothing about the pace.
+-- says nothing about the pace. Where a job can fail, the script's last key before the seats' is event:{E}:failures.
 local function end_job(job, status, code, result_ttl_ms, ...)
+  if status == 'failed' then record_failure(code) end
   redis.call('HSET', job_key, 'status', status, 'code', code, 'completedAt', now, ...)
   redis.call('PEXPIRE', job_key, result_ttl_ms)
   redis.call('ZREM', jobs_key, job_id)

@@ -1,7 +1,7 @@
 --[[ fail_job: ends a job for which no verdict could be reached.
 Guarantee: an open job is failed and its pins taken back, together; an ended one stays as it is.
 With DEADLINE_PASSED it acts only from the deadline on, whatever the caller's clock says.
-KEYS  1 to 7 as in _job, and the seats'
+KEYS  1 to 7 as in _job, then 8 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 code: DEADLINE_PASSED or
       INTERNAL_ERROR
 Returns {code, now ms, createdAt ms}; {stored code, now ms} of a job that had ended;

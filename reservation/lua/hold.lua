@@ -2,7 +2,7 @@
 Guarantee: of all jobs for a free seat exactly one gets it; no user holds more than the limit; seats
 and verdict change together. Run again it returns the stored verdict and changes nothing; without
 a ledger entry it does nothing; past the job's deadline it fails the job and touches no seat.
-KEYS  1 to 7 as in _job, and the seats'
+KEYS  1 to 7 as in _job, then 8 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 length of a hold, ms;
       10 most seats a user may hold
 Returns {code, now ms, createdAt ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,

@@ -1,8 +1,8 @@
 --[[ reserve: turns a user's holds into reservations, all or none, and writes the job's verdict.
-Guarantee: only the user whose hold is live gets the seat; seats and verdict change together; a
-reserved seat stays as it is. The reservation is known by the id of its job. Run again it returns the stored verdict; without a ledger entry it
-does nothing; past the job's deadline it fails the job. If it ends without a reservation, its pins go.
-KEYS  1 to 7 as in _job, then 8 event:{E}:buyer:<uuid> zset, and the seats'
+Guarantee: only the user whose hold is live gets the seat; seats and verdict change together; a reserved seat stays as
+it is. The reservation is known by the id of its job. Run again it returns the stored verdict; without a ledger entry
+it does nothing; past the job's deadline it fails the job. If it ends without a reservation, its pins go.
+KEYS  1 to 7 as in _job, then 8 event:{E}:buyer:<uuid> zset, 9 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms
 Returns {code, now ms, createdAt ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
       HOLD_EXPIRED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;

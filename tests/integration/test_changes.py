@@ -5,11 +5,12 @@ from typing import Any, cast
 import pytest
 
 from reservation import keys
+from reservation.codes import Code
 from reservation.errors import NotFound
-from reservation.ids import SeatId
+from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.store import Store
-from tests.conftest import Buyer
+from tests.conftest import Buyer, changes
 
 EVERY_CAUSE = ["held", "refreshed", "released", "held", "reserved", "held", "expired"]
 
@@ -44,6 +45,27 @@ def test_every_change_is_told_in_order(store: Store, event: Event, buyer: Buyer)
     entries = cast(Any, store.client.xrange(keys.changes(event.id)))
     assert [change.time for change in recent.changes] == [int(entry.split("-")[0]) for entry, _ in entries]
     assert recent.position == entries[-1][0]
+
+
+def test_a_job_that_fails_is_no_change(store: Store, event: Event, buyer: Buyer) -> None:
+    """It has a stream of its own, with numbers of its own, once for each job: who reads the changes misses none."""
+    _every_cause(store, event, buyer)
+    for number in (4, 5):
+        job, seat = JobId.new(event.id), SeatId(event.id, number)
+        store.seats.accept_hold(seat, buyer.user, job, "request-1")
+        for _ in range(2):
+            store.seats.fail(seat, buyer.user, job, Code.INTERNAL_ERROR)
+    entries = cast(Any, store.client.xrange(keys.failures(event.id)))
+    assert [(fields["seq"], fields["seat"], fields["cause"]) for _, fields in entries] == [
+        ("1", "4", "job-failed"),
+        ("2", "5", "job-failed"),
+    ]
+    assert entries[-1][1]["job"] == str(job)
+    assert entries[-1][1]["actor"] == changes(store, event.id)[0]["actor"]
+    assert entries[-1][1]["code"] == str(Code.INTERNAL_ERROR.value)
+    assert 0 < store.client.pttl(keys.failures(event.id)) <= 86_400_000
+    recent = store.changes.since(event.id, 0, 100)
+    assert recent.sequence == len(recent.changes or []) == len(EVERY_CAUSE)
 
 
 def test_nobody_is_told_who_made_a_change(store: Store, event: Event, buyer: Buyer) -> None:
