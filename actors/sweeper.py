@@ -15,6 +15,7 @@ import structlog
 from actors.listener import Listener
 from actors.middleware import process_id
 from actors.queue import Queue
+from actors.repeating import repeating
 from actors.watchdog import Watchdog
 from reservation import checks, keys, lifeline, metrics, signals
 from reservation.codes import Code
@@ -197,11 +198,11 @@ def run(settings: Settings) -> None:
 
     threads = [
         Listener(store, queue, stopping),
-        _repeating("sweep", sweeper.sweep, settings.sweep_interval, stopping),
+        repeating("sweep", sweeper.sweep, settings.sweep_interval, stopping),
         # On a thread of its own: a pass over a great many events may take longer than a heartbeat holds.
-        _repeating("heartbeat", lambda: store.fleet.beat(keys.SWEEPERS, name), HEARTBEAT_S, stopping),
+        repeating("heartbeat", lambda: store.fleet.beat(keys.SWEEPERS, name), HEARTBEAT_S, stopping),
         # A server can be replaced, or set otherwise, while all of this runs. Whoever started it has just checked.
-        _repeating("checks", check, _CHECK_S, stopping, at_once=False),
+        repeating("checks", check, _CHECK_S, stopping, at_once=False),
     ]
     for thread in threads:
         thread.start()
@@ -221,24 +222,3 @@ def run(settings: Settings) -> None:
     log.info("sweeper stopped")
     if watchdog.found:
         sys.exit(1)
-
-
-def _repeating(
-    name: str, work: Callable[[], object], every_s: float, stopping: threading.Event, *, at_once: bool = True
-) -> threading.Thread:
-    """A thread that does its work again and again, whatever becomes of it, until it shall stop."""
-
-    def run() -> None:
-        if not at_once and stopping.wait(every_s):
-            return
-        while True:
-            try:
-                work()
-            except ReservationError as error:
-                log.warning(f"{name} broke off", error=str(error.__cause__ or error))
-            except Exception:  # one that fails must not end all later ones
-                log.exception(f"{name} failed")
-            if stopping.wait(every_s):
-                return
-
-    return threading.Thread(target=run, name=name, daemon=True)

@@ -211,6 +211,22 @@ class AdmissionRequired(Refused):
         return {"queueEndpoint": f"/events/{self.event_id}/queue"}
 
 
+class TooManyWebhooks(Refused):
+    """Raised when an event has as many webhooks as it may.
+
+    Attributes:
+        limit: so many.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(Code.WEBHOOK_LIMIT, f"An event may have {limit} webhooks.")
+        self.limit = limit
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"limit": self.limit}
+
+
 class NotFailed(ReservationError):
     """Raised when a job is to be repeated that is under way, or has its verdict."""
 
@@ -324,6 +340,12 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event
             return NotFound("There is no seat with this id.")
         case Code.JOB_UNKNOWN:
             return NotFound("There is no job with this id, or its result is no longer kept.")
+        case Code.WEBHOOK_UNKNOWN:
+            return NotFound("There is no webhook with this id.")
+        case Code.DELIVERY_UNKNOWN:
+            return NotFound("There is no message with this id, or it is no longer kept.")
+        case Code.WEBHOOK_LIMIT:
+            return TooManyWebhooks(limit)
         case Code.SEAT_HELD:
             return SeatHeld()
         case Code.SEAT_RESERVED:

@@ -40,7 +40,7 @@ class Fleet:
         StateUnavailable: then the same is told again with the next one.
 
         Arguments:
-            role: keys.WORKERS or keys.SWEEPERS.
+            role: keys.WORKERS, keys.SWEEPERS or keys.SENDERS.
             lag_ms: how long a job waited before this worker started it; -1 if none came.
         """
         return self._say(role, process_id, HEARTBEAT_TTL_MS, lag_ms)
@@ -66,6 +66,7 @@ class Fleet:
         names = [
             *self._scripts.execute("ZRANGE", keys.WORKERS, 0, -1),
             *self._scripts.execute("ZRANGE", keys.SWEEPERS, 0, -1),
+            *self._scripts.execute("ZRANGE", keys.SENDERS, 0, -1),
         ]
         return Counter(name.partition("@")[2] or "unknown" for name in names)
 
@@ -73,6 +74,10 @@ class Fleet:
         """Whether it is one node of a cluster that is gone where `load` raises StateUnavailable: events that are on
         others can be sold."""
         return self._scripts.some_answer()
+
+    def senders(self) -> int:
+        """Live processes that send to webhooks. Raises StateUnavailable."""
+        return int(self._scripts.run("fleet", [keys.SENDERS, keys.SWEEPERS, keys.QUEUE_LAG])[0])
 
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""

@@ -27,6 +27,9 @@ EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
 SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-([1-9][0-9]{0,3}|10000)$"
 JOB_ID_PATTERN = r"^[a-z0-9]{10,12}-[a-z0-9]{25}$"
 TICKET_PATTERN = r"^[a-z0-9]{25}$"
+HOOK_ID_PATTERN = r"^wh_[a-z0-9]{10}$"
+#: A webhook, and the stream entry that a message tells of; `f`: one of the stream of failures.
+DELIVERY_ID_PATTERN = r"^wh_[a-z0-9]{10}-[0-9]{13}-f?[0-9]{1,6}$"
 #: RFC 9562, section 4: the one spelling with four hyphens. Braces, URNs and 32 bare digits are
 #: other spellings of the same id, and two spellings of a user would be two users.
 UUID_PATTERN = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -35,6 +38,7 @@ UUID_PATTERN = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0
 _EVENT, _SEAT, _JOB, _TICKET, _UUID = (
     re.compile(p).fullmatch for p in (EVENT_ID_PATTERN, SEAT_ID_PATTERN, JOB_ID_PATTERN, TICKET_PATTERN, UUID_PATTERN)
 )
+_HOOK, _DELIVERY = (re.compile(p).fullmatch for p in (HOOK_ID_PATTERN, DELIVERY_ID_PATTERN))
 
 
 #: Bytes that stand for a letter or digit, each for as many bytes as every other; the rest are left out.
@@ -88,6 +92,41 @@ def new_message_id() -> str:
 def new_event_id() -> str:
     """An event id that was not used before (51 random bits)."""
     return _event_tokens.next()
+
+
+def new_hook_id() -> str:
+    """A webhook's id that was not used before (51 random bits)."""
+    return f"wh_{_event_tokens.next()}"
+
+
+def parse_hook_id(text: str) -> str:
+    """Returns `text` if it is a webhook's id. Raises InvalidId."""
+    if not _HOOK(text):
+        raise InvalidId("A webhook's id is wh_ and 10 lower-case letters and digits.")
+    return text
+
+
+class DeliveryId(NamedTuple):
+    """A message to a webhook: the webhook, and the entry of the event's history that it tells of."""
+
+    hook: str
+    entry: str
+
+    def __str__(self) -> str:
+        return f"{self.hook}-{self.entry}"
+
+    @property
+    def time_ms(self) -> int:
+        """When that happened which it tells of."""
+        return int(self.entry.partition("-")[0])
+
+    @classmethod
+    def parse(cls, text: str) -> "DeliveryId":
+        """Reads `<hookId>-<entry>`. Raises InvalidId."""
+        if not _DELIVERY(text):
+            raise InvalidId("A delivery's id is a webhook's id, a hyphen and the message's place.")
+        hook, _, entry = text.partition("-")
+        return cls(hook, entry)
 
 
 def parse_event_id(text: str) -> str:

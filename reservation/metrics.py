@@ -40,7 +40,7 @@ _LOST = (redis.ConnectionError, redis.TimeoutError)
 
 #: The route of what nothing is served under, and the method of what is none that is served.
 UNMATCHED, OTHER = "unmatched", "other"
-_METHODS = {method: method for method in ("GET", "HEAD", "POST", "OPTIONS")}
+_METHODS = {method: method for method in ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")}
 #: How a job can end; the last two are no verdicts.
 OUTCOMES = (
     *(Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY),
@@ -89,6 +89,23 @@ _job_seconds = Histogram(
 )
 EXPIRED = Counter("reservation_holds_expired", "Seats freed because their hold had run out.", registry=REGISTRY)
 RESENT = Counter("reservation_jobs_resent", "Messages of jobs that were sent again.", registry=REGISTRY)
+WEBHOOK_MISSED = Counter(
+    "reservation_webhook_missed",
+    "Changes that webhooks were not told, because the stream did not have them any more.",
+    registry=REGISTRY,
+)
+_webhook_attempts = Counter(
+    "reservation_webhook_attempts",
+    "Messages that were sent to webhooks, by what came of it.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+_webhook_seconds = Histogram(
+    "reservation_webhook_seconds",
+    "From sending a message to a webhook to its answer, or to giving up.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
+    registry=REGISTRY,
+)
 FEED_DROPPED = Counter(
     "reservation_feed_dropped",
     "Connections to the feed that were closed because their client did not read.",
@@ -122,6 +139,7 @@ _redis_seconds = Histogram(
 
 # Made once: `labels` looks each up under a lock. A counter that is not there before it first counts has no rate then.
 _JOBS = {(kind, code): _jobs.labels(kind, code.slug).inc for kind in get_args(JobType) for code in OUTCOMES}
+_ATTEMPTS = {outcome: _webhook_attempts.labels(outcome).inc for outcome in ("delivered", "retried", "failed", "gone")}
 _JOB_SECONDS = {kind: _job_seconds.labels(kind).observe for kind in get_args(JobType)}
 _requests: dict[tuple[str, str, int], Callable[[float], object]] = {}
 
@@ -169,6 +187,12 @@ def feed_open(connections: int, events: int, limit: int) -> None:
 def change_told(seconds: float) -> None:
     """Counts a change that all who watch have been told of. `seconds` is the time since it was made."""
     _feed_seconds.observe(seconds)
+
+
+def webhook_answered(outcome: str, seconds: float) -> None:
+    """Counts an attempt to deliver a message: `delivered`, `retried`, `failed` or `gone`."""
+    _ATTEMPTS[outcome]()
+    _webhook_seconds.observe(seconds)
 
 
 class _Timed:

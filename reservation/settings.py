@@ -111,6 +111,13 @@ class Settings(BaseSettings):
     retry_max_delay: Seconds = 5
     sweep_interval: Seconds = 1
 
+    # Webhooks
+    webhooks: Literal["off", "on"] = "off"
+    webhook_allow_private: Literal["off", "on"] = "off"
+    webhook_threads: Annotated[int, Field(ge=1, le=256)] = 16
+    # Three days at least: attempts may go on for two.
+    webhook_retention: Annotated[float, Field(ge=259_200, le=31_536_000)] = 259_200
+
     # Metrics
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
@@ -127,7 +134,11 @@ class Settings(BaseSettings):
     log_dir: Path = Path("logs")
     var_dir: Path = Path("var")
 
-    @field_validator("environment", "auth_mode", "rate_limits", "tracing", "log_level", "log_format", mode="before")
+    @field_validator(
+        *("environment", "auth_mode", "rate_limits", "webhooks", "webhook_allow_private"),
+        *("tracing", "log_level", "log_format"),
+        mode="before",
+    )
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

@@ -18,6 +18,7 @@ from reservation.scripts import Scripts, source
 from reservation.seats import Policy, Seats
 from reservation.servers import Servers
 from reservation.settings import Settings
+from reservation.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Store:
     fleet: Fleet
     changes: ChangeLog
     counts: Counts
+    webhooks: Webhooks
 
     @classmethod
     def connect(
@@ -60,7 +62,8 @@ class Store:
         rooms = Rooms(scripts)
         seats = Seats(scripts, Policy.of(settings), clock, rooms)
         events, jobs, changes, counts = Events(scripts), Ledger(scripts), ChangeLog(scripts), Counts()
-        return cls(servers, guard, scripts, events, seats, rooms, jobs, Fleet(scripts, counts), changes, counts)
+        fleet, webhooks = Fleet(scripts, counts), Webhooks.of(scripts, settings)
+        return cls(servers, guard, scripts, events, seats, rooms, jobs, fleet, changes, counts, webhooks)
 
     @property
     def client(self) -> redis.Redis:

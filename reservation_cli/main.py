@@ -202,6 +202,23 @@ def sweeper() -> None:
 
 
 @cli.command()
+def webhooks() -> None:
+    """Tell whoever asked for it what happens in events (WEBHOOKS=on). Several may run."""
+    loaded = _load()
+    logs.configure(loaded, "webhooks")
+    if loaded.webhooks == "off":
+        raise click.ClickException("WEBHOOKS: is off, so there is nobody to be told anything")
+    if loaded.webhook_allow_private == "on" and loaded.environment == "production":
+        finding = "WEBHOOK_ALLOW_PRIVATE: is on, so who may create events can have this network's addresses asked"
+        log.warning("check", finding=finding)
+    with _measured(loaded, serve=True):
+        from actors import webhooks as senders
+
+        _require_redis(loaded)
+        senders.run(loaded)
+
+
+@cli.command()
 @click.option("--once", is_flag=True, help="Show it once; exit status 0: ready, 1: degraded, 2: no state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--interval", type=click.FloatRange(0.1, 3600), default=2, show_default=True, help="Seconds.")

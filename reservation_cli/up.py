@@ -58,7 +58,7 @@ def run(settings: Settings) -> None:
         else:
             _check_redis(settings)
         children = _children(settings, {role: listener.fileno() for role, listener in listeners.items()})
-        supervisor.start(*children["worker"], *children["sweeper"])
+        supervisor.start(*children["worker"], *children["sweeper"], *children.get("webhooks", []))
         supervisor.start(*children["stream"], *children["api"])
         if _wait_until_ready(settings, supervisor, children, stop):
             _announce(settings, children)
@@ -110,10 +110,11 @@ def _children(settings: Settings, sockets: dict[str, int]) -> dict[str, list[Chi
         "worker": settings.worker_processes or max(1, min(cores() // 2, _MOST_WORKERS)),
         "sweeper": 1,
         "stream": settings.stream_processes,
+        **({"webhooks": 1} if settings.webhooks == "on" else {}),
     }
-    arguments: dict[str, tuple[str, ...]] = {"worker": ("--processes", "1"), "sweeper": ()}
+    arguments: dict[str, tuple[str, ...]] = {"worker": ("--processes", "1"), "sweeper": (), "webhooks": ()}
     arguments |= {role: ("--fd", str(fd)) for role, fd in sockets.items()}
-    files = {"api": "server.log", "worker": "worker.log", "sweeper": "sweeper.log", "stream": "stream.log"}
+    files = {"api": "server.log"}
     env = {
         "REDIS_URL": settings.state_url,
         "BROKER_URL": settings.queue_url,
@@ -127,7 +128,7 @@ def _children(settings: Settings, sockets: dict[str, int]) -> dict[str, list[Chi
             Child(
                 f"{role}-{number}",
                 command(role, *arguments[role]),
-                settings.log_dir / files[role],
+                settings.log_dir / files.get(role, f"{role}.log"),
                 env,
                 pass_fds=[sockets[role]] if role in sockets else [],
                 renewable=True,
@@ -152,6 +153,7 @@ def _wait_until_ready(
             if (
                 load.workers >= len(children["worker"])
                 and load.sweepers
+                and ("webhooks" not in children or store.fleet.senders())
                 and all(_answers(settings, port) for port in (settings.port, settings.stream_at))
             ):
                 return True

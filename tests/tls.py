@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificate(NamedTuple):
-    """A certificate for 127.0.0.1 that is its own authority, and its key: files in PEM."""
+    """A certificate that is its own authority, and its key: files in PEM."""
 
     cert: Path
     key: Path
@@ -25,10 +25,16 @@ class Certificate(NamedTuple):
         ]
 
 
-def certificate(folder: Path) -> Certificate:
-    """Makes one that is good for a day."""
+def certificate(folder: Path, *names: str) -> Certificate:
+    """Makes one that is good for a day.
+
+    Arguments:
+        names: of hosts that it is for, if not for 127.0.0.1.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    hosts: list[x509.GeneralName] = [x509.DNSName(host) for host in names]
+    hosts = hosts or [x509.IPAddress(ip_address("127.0.0.1"))]
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
@@ -38,7 +44,7 @@ def certificate(folder: Path) -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
