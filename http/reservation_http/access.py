@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import falcon
+from pydantic import BaseModel
 
 from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
@@ -24,6 +25,7 @@ from reservation_http.tokens import Tokens
 CREATE_EVENTS, SEE_USERS, READ_OPERATIONS = "events:write", "seats:read", "ops:read"
 
 Read = TypeVar("Read")
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class Caller(NamedTuple):
@@ -116,6 +118,34 @@ class Access:
             return caller, None
 
         self._admit(req, "user", read)
+
+    def organizer(self, req: falcon.Request) -> None:
+        """Lets somebody see to events. Raises TokenMissing, ScopeMissing, and as `reader` does."""
+
+        def read(caller: Caller) -> tuple[Caller, None]:
+            self._require_token(caller)
+            self._require_scope(caller, CREATE_EVENTS)
+            return caller, None
+
+        self._admit(req, "user", read)
+
+    def organizing(self, req: falcon.Request, model: type[Body], event_id: str = "") -> tuple[Body, Once | None]:
+        """What such a caller wants done. Raises as `creation` does.
+
+        Arguments:
+            model: of the body.
+            event_id: the event that it is about, as the path has it, where the request may be sent again. Whoever uses
+                that has to have checked the id.
+        """
+
+        def read(caller: Caller) -> tuple[Caller, tuple[Body, str]]:
+            self._require_token(caller)
+            self._require_scope(caller, CREATE_EVENTS)
+            return caller, (read_body(req, model), read_key(req) if event_id else "")
+
+        caller, (asked, key) = self._admit(req, "events" if event_id else "user", read)
+        content = f"{event_id} {asked.model_dump_json()}"
+        return asked, self._once(req, caller.user or caller.address, key, content, event_id)
 
     def action(self, req: falcon.Request, model: type[SeatAction] = SeatAction, *, for_others: str = "") -> Action:
         """What somebody wants done to seats. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import falcon
 
@@ -40,13 +40,14 @@ from reservation_http.resources.seats import (
     SeatRelease,
     SeatReserve,
 )
+from reservation_http.resources.webhooks import EventWebhook, EventWebhooks, WebhookDeliveries, WebhookReplay
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, a hundred events, a megabyte of page, or every process's
-#: figures. They go to the same resource however many slashes they begin with.
+#: Paths of what takes long: ten thousand seats at once, a hundred events, a host that has to be found, a megabyte of
+#: page, or every process's figures. They go to the same resource however many slashes they begin with.
 _SLOW = re.compile(
-    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds)$|docs|openapi|problems|metrics|ops/figures)"
+    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds|webhooks)$|docs|openapi|problems|metrics|ops/figures)"
 ).match
 
 
@@ -60,6 +61,8 @@ class Services:
         waits: requests that wait for jobs.
         origins: of the pages whose scripts may read its answers.
         admission_ttl_s: how long admissions last unless the event says otherwise, seconds.
+        webhooks: whether events may have any.
+        private_webhooks: whether those may be private addresses.
         leaving: set once the process is to stop, while it still serves.
     """
 
@@ -71,6 +74,8 @@ class Services:
     waits: Waits
     origins: Sequence[str] = ()
     admission_ttl_s: int = 600
+    webhooks: Literal["off", "on"] = "off"
+    private_webhooks: bool = False
     leaving: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -80,9 +85,18 @@ class Services:
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         access = Access.of(settings, queue.guard)
-        scraper, stream = Scraper.of(settings), StreamAddress.of(settings)
-        waits = Waits(store.jobs, store.servers, max(1, settings.api_threads // 4))
-        return cls(store, queue, access, scraper, stream, waits, settings.origins, settings.admission_ttl)
+        return cls(
+            store,
+            queue,
+            access,
+            Scraper.of(settings),
+            StreamAddress.of(settings),
+            Waits(store.jobs, store.servers, max(1, settings.api_threads // 4)),
+            settings.origins,
+            settings.admission_ttl,
+            settings.webhooks,
+            settings.webhook_allow_private == "on",
+        )
 
     def start(self) -> None:
         """Watches both servers from now on, so that no request waits for one that is gone."""
@@ -94,6 +108,8 @@ def routes(services: Services) -> list[tuple[str, object]]:
     """The API: paths and their resources."""
     store, queue, access, waits = services.store, services.queue, services.access, services.waits
     lag, readings = QueueLag(store.fleet), Readings(store, queue)
+    webhooks = store.webhooks if services.webhooks == "on" else None
+    hooks = "/events/{event_id}/webhooks"
     return [
         ("/events", EventIndex(store.events, access)),
         ("/events/create", EventCreation(store.events, access, services.admission_ttl_s)),
@@ -104,6 +120,10 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
         ("/events/{event_id}/queue", TicketDraw(store.rooms, access)),
         ("/events/{event_id}/queue/{ticket}", TicketById(store.rooms, access)),
+        (hooks, EventWebhooks(webhooks, access, allow_private=services.private_webhooks)),
+        (f"{hooks}/{{webhook_id}}", EventWebhook(webhooks, access)),
+        (f"{hooks}/{{webhook_id}}/deliveries", WebhookDeliveries(webhooks, access)),
+        (f"{hooks}/{{webhook_id}}/deliveries/{{delivery_id}}/replay", WebhookReplay(webhooks, access)),
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access, waits)),
@@ -113,7 +133,10 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/cancel", SeatCancel(store.seats, access)),
         ("/seats/job/{job_id}/status", JobStatus(store.jobs, lag, access, waits)),
         ("/health/live", Liveness()),
-        ("/health/ready", Readiness(store.fleet, queue, access.limits, services.leaving)),
+        (
+            "/health/ready",
+            Readiness(store.fleet, queue, access.limits, services.leaving, webhooks=services.webhooks == "on"),
+        ),
         ("/metrics", Metrics(ServiceGauges(readings), services.scraper, access)),
         ("/ops/figures", OperationsReadings(readings, access)),
     ]

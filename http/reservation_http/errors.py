@@ -136,6 +136,15 @@ class RateLimited(RequestError):
         }
 
 
+class WebhooksOff(RequestError):
+    """Raised when a webhook is asked for where there are none."""
+
+    slug, status = "webhooks-off", 409
+
+    def __init__(self) -> None:
+        super().__init__("This service sends no webhooks.")
+
+
 class FeedFull(RequestError):
     """Raised when as many watch already as the stream service takes."""
 

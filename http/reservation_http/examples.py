@@ -23,6 +23,19 @@ from reservation.models import (
     SeatMap,
     Ticket,
 )
+from reservation.webhook_models import (
+    SECRET,
+    CreatedWebhook,
+    Delivery,
+    DeliveryList,
+    Message,
+    MessageData,
+    NewWebhook,
+    Webhook,
+    WebhookChange,
+    WebhookList,
+    iso,
+)
 from reservation_http.resources.health import Live, Ready
 from reservation_http.resources.operations import Bucket, Duration, Ended, Failure, OperationsFigures, Waiting
 
@@ -34,6 +47,23 @@ _JOB = f"{_EVENT}-4m0s8y2k1c7r5t9w3x6z0b8d2"
 _TICKET = "9s3k1x7m5q0w2e8r4t6y1u3i5"
 
 _HELD = Seat(id=_SEAT, event_id=_EVENT, user=_USER, status="On hold", expires_at=_NOW + 60_000, server_time=_NOW)
+
+_HOOK = Webhook(
+    id="wh_7q2m9x4k1v",
+    url="https://tickets.example/hooks",
+    types=["seat.reserved", "job.failed"],
+    enabled=True,
+    created_at=_NOW,
+)
+_DELIVERY = Delivery(
+    id=f"{_HOOK.id}-{_NOW}-0",
+    type="seat.reserved",
+    status="pending",
+    attempts=2,
+    status_code=500,
+    next_attempt_at=_NOW + 41_000,
+    created_at=_NOW,
+)
 
 EXAMPLES: dict[type[BaseModel], BaseModel] = {
     type(example): example
@@ -115,6 +145,18 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             completed_at=_NOW - 1,
             deadline=_NOW + 29_996,
             server_time=_NOW,
+        ),
+        NewWebhook.model_validate({"url": _HOOK.url, "types": ["seat.reserved", "job.failed"]}),
+        WebhookChange(enabled=True),
+        _HOOK,
+        CreatedWebhook(**_HOOK.model_dump(), secret=SECRET),
+        WebhookList(webhooks=[_HOOK]),
+        _DELIVERY,
+        DeliveryList(deliveries=[_DELIVERY]),
+        Message(
+            type="seat.reserved",
+            timestamp=iso(_NOW),
+            data=MessageData(event=_EVENT, seat=_SEAT, sequence=18, actor="5d1c0f0a7be94c0d9a51d0f2", time=_NOW),
         ),
         Live(),
         OperationsFigures(

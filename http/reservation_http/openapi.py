@@ -7,7 +7,7 @@ written twice: schemas come from the pydantic models, problems from `problems.KI
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from apispec import APISpec, BasePlugin
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
 from reservation.models import ApiModel, Conflict, Millis, QueueEntry, Reserving, SeatAction
+from reservation.webhook_models import Message, WebhookType
 from reservation_http import repeats, waiting
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
@@ -36,7 +37,7 @@ _OF_USERS = (SeatAction, Reserving, QueueEntry)
 #: The same where tokens say who asks.
 _TO_BEARERS = ("token-invalid",)
 _WITHOUT_TOKEN = ("token-missing",)
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "patch", "delete")
 
 #: What the statuses mean here. Not http.HTTPStatus: its phrases differ between versions of Python.
 _DONE = {
@@ -53,7 +54,7 @@ _REFUSED = {
     401: "It is not known who asks",
     403: "Not allowed",
     404: "Not found",
-    409: "The seat is in a state that forbids it, or the limit is reached",
+    409: "The state of what it is about forbids it, or a limit is reached",
     413: "The body is too large",
     415: "The body is not sent as JSON",
     422: "The request is not valid",
@@ -66,6 +67,7 @@ _TAGS = {
     "events": "What is sold, and what of it is free.",
     "seats": "Hold, refresh, release, reserve, cancel: a seat, or several, all or none.",
     "jobs": "How a hold or a reservation ended.",
+    "webhooks": "What happens to seats, told to whoever asked for it.",
     "feed": "What happens to seats, as it happens. Nobody is told who did it.",
     "health": "For balancers, orchestrators and monitoring.",
     "operations": "For those who run the service.",
@@ -419,6 +421,9 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     described = [(path, resource) for path, resource in routes if any(_operations(resource))]
     wanted = dict.fromkeys(pair for _, resource in described for op in _operations(resource) for pair in op.models())
     generator = Schemas30 if version.startswith("3.0") else Schemas31
+    if generator is Schemas31:  # 3.0 has no place for them
+        spec.options["webhooks"] = {kind: {"post": _posted(kind)} for kind in get_args(WebhookType)}
+        wanted[Message, "serialization"] = None
     _, schemas = models_json_schema(
         [*wanted, (Problem, "serialization")],
         ref_template="#/components/schemas/{model}",
@@ -438,6 +443,33 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     for path, resource in described:
         spec.path(path=path, resource=resource)
     return spec
+
+
+def _posted(kind: str) -> dict[str, Any]:
+    """What is posted to webhooks that asked for this type."""
+    about = {
+        "webhook-id": "Names the message: the same each time it is sent.",
+        "webhook-timestamp": "When it was sent, epoch seconds.",
+        "webhook-signature": "`v1,` and HMAC-SHA256 of `<webhook-id>.<webhook-timestamp>.<body>`, in base64.",
+    }
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in about.items()
+    ]
+    return {
+        "operationId": "on" + "".join(part.capitalize() for part in kind.split(".")),
+        "summary": kind,
+        "description": "Signed as Standard Webhooks has it (https://www.standardwebhooks.com). It may come more than "
+        "once, and in another order than it happened.",
+        "tags": ["webhooks"],
+        "parameters": headers,
+        "requestBody": {"required": True, "content": {"application/json": _content(Message)}},
+        "responses": {
+            "2XX": {"description": "It has arrived, and is not sent again."},
+            "410": {"description": "Nothing is wanted here any more: the webhook is disabled."},
+            "default": {"description": "It has not, and is sent again later."},
+        },
+    }
 
 
 def _operations(resource: object) -> Iterable[Operation]:

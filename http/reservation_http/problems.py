@@ -195,6 +195,21 @@ KINDS = {
             True,
         ),
         Kind(
+            "webhook-limit",
+            409,
+            "Too many webhooks",
+            "An event may have 5 webhooks.",
+            "Remove one that is not needed any more.",
+            {"limit": 5},
+        ),
+        Kind(
+            "webhooks-off",
+            409,
+            "No webhooks here",
+            "This service sends no webhooks.",
+            "Its operators have not switched them on (WEBHOOKS). Follow the event's stream instead.",
+        ),
+        Kind(
             "idempotency-key-in-use",
             409,
             "The first request is still being answered",

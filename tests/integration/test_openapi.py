@@ -1,5 +1,6 @@
 """The OpenAPI documents: generated, valid, complete, and true."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from reservation.ids import SeatId
 from reservation.models import Event
 from reservation.settings import Settings
 from reservation.store import Store
+from reservation.webhooks import TYPES, Outcome
 from reservation_cli.spec import documents
 from reservation_http.app import Services, create_app
 from reservation_http.problems import KINDS
@@ -66,6 +68,45 @@ def test_every_body_has_an_example_that_fits_its_schema(name: str) -> None:
 
 def _check(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
     Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+def test_what_is_posted_to_webhooks_is_described() -> None:
+    """Every type, with an example that fits its schema; OpenAPI 3.0 has no place for it."""
+    document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    assert list(document["webhooks"]) == list(TYPES)
+    for kind in document["webhooks"].values():
+        content = kind["post"]["requestBody"]["content"]["application/json"]
+        _check(document, content["schema"], content["example"])
+    assert "webhooks" not in yaml.safe_load(DOCUMENTS["openapi-3.0.yaml"])
+
+
+def test_webhooks_are_as_described(make_settings: Callable[..., Settings], event: Event, buyer: Buyer) -> None:
+    """Real answers, and a real message."""
+    document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    services = Services.connect(make_settings(webhooks="on"))
+    client, webhooks = testing.TestClient(create_app(services)), services.store.webhooks
+    one, all_ = "/events/{event_id}/webhooks/{webhook_id}", f"/events/{event.id}/webhooks"
+    made = client.simulate_post(all_, json={"url": "https://93.184.215.14/"})
+    mine = f"{all_}/{made.json['id']}"
+    buyer.hold(SeatId(event.id, 1))
+    buyer.reserve(SeatId(event.id, 1))
+    (delivery,) = webhooks.follow([event.id])[event.id].claimed
+    attempt = webhooks.begin(event.id, delivery)
+    assert attempt is not None
+    webhooks.end(event.id, attempt, Outcome(None, "timeout", again_ms=5_000))
+    _check(document, {"$ref": "#/components/schemas/Message"}, json.loads(attempt.body))
+    for method, path, target, body in (
+        ("post", "/events/{event_id}/webhooks", all_, {"url": "https://93.184.215.14/"}),
+        ("post", "/events/{event_id}/webhooks", all_, {"url": "https://127.0.0.1/"}),
+        ("get", "/events/{event_id}/webhooks", all_, None),
+        ("patch", one, mine, {"enabled": False}),
+        ("get", one, mine, None),
+        ("get", f"{one}/deliveries", f"{mine}/deliveries", None),
+        ("post", f"{one}/deliveries/{{delivery_id}}/replay", f"{mine}/deliveries/{delivery}/replay", None),
+    ):
+        answer = client.simulate_request(method.upper(), target, json=body)
+        described = document["paths"][path][method]["responses"][str(answer.status_code)]
+        _check(document, described["content"][answer.headers["content-type"]]["schema"], answer.json)
 
 
 def test_every_kind_of_problem_has_an_example() -> None:

@@ -1,6 +1,6 @@
 """The OWASP API Security Top 10 (2023), entry by entry: https://owasp.org/API-Security/editions/2023/en/0x11-t10/
 
-Entries 7 and 10 hardly apply, since the service calls no other; docs/security.md says more.
+Entry 10 hardly applies, since the service believes no other's answer; docs/security.md says more.
 """
 
 import socket
@@ -138,7 +138,8 @@ def test_api6_unrestricted_access_to_sensitive_business_flows(
 
 @pytest.mark.parametrize("header", ["jku", "x5u", "kid"])
 def test_api7_server_side_request_forgery(secured: testing.TestClient, user: str, header: str) -> None:
-    """No address in a request is ever asked: neither one in a token's head, nor one in a name or a header."""
+    """No address in a request is asked, neither one in a token's head, nor one in a name or a header; but for that of a
+    webhook, of which the next test is, test_webhook_api.py and test_posting.py."""
     import jwt
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -148,6 +149,21 @@ def test_api7_server_side_request_forgery(secured: testing.TestClient, user: str
         problem(secured.simulate_get("/events/x", headers={"Authorization": f"Bearer {token}"}), 401, "token-invalid")
         made = post(secured, "/events/create", {**NEW, "name": url}, Referer=url, **bearer(user, "events:write"))
         assert made.status_code == 201
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "127.1"])
+def test_api7_webhooks_go_to_public_addresses(
+    make_client: Callable[..., testing.TestClient], event: Event, user: str, host: str
+) -> None:
+    """Whoever may make one cannot have this service ask what only this service can reach."""
+    client = make_client(webhooks="on", **JWT)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        body = {"url": f"https://{host}:{listener.getsockname()[1]}/"}
+        refused = post(client, f"/events/{event.id}/webhooks", body, **bearer(user, "events:write"))
+        problem(refused, 422, "invalid-request")
         with pytest.raises(TimeoutError):
             listener.accept()
 

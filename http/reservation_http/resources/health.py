@@ -35,6 +35,10 @@ class Ready(ApiModel):
     broker: Literal["up", "down"]
     workers: Annotated[int, Field(description="Live worker processes.", examples=[2])]
     sweepers: Annotated[int, Field(description="Live sweeper processes.", examples=[1])]
+    webhooks: Annotated[
+        int | None,
+        Field(description="Live processes that send to webhooks. Only where there are webhooks.", examples=[1]),
+    ] = None
     rate_limits: Annotated[
         Literal["off", "up", "down"], Field(description="`down`: requests cannot be counted, and are all let through.")
     ]
@@ -53,11 +57,14 @@ class Liveness:
 class Readiness:
     """`/health/ready`."""
 
-    def __init__(self, fleet: Fleet, queue: Queue, limits: RateLimits, leaving: threading.Event) -> None:
+    def __init__(
+        self, fleet: Fleet, queue: Queue, limits: RateLimits, leaving: threading.Event, *, webhooks: bool
+    ) -> None:
         self._fleet = fleet
         self._queue = queue
         self._limits = limits
         self._leaving = leaving
+        self._has_webhooks = webhooks
 
     @operation("isReady", "What this process can reach", tag="health", open=True, answers={200: Ready, 503: Ready})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -80,6 +87,7 @@ class Readiness:
         )
         try:
             load = self._fleet.load()
+            senders = self._fleet.senders() if self._has_webhooks else None
         except StateUnavailable as error:
             if self._fleet.partly_reachable():
                 self._write(resp, ready)
@@ -87,8 +95,13 @@ class Readiness:
             write(resp, ready.model_copy(update={"status": "unavailable", "state": "down"}), 503)
             resp.set_header("Retry-After", str(error.retry_after_s))
             return
-        whole = broker == "up" and load.workers and load.sweepers and counting != "down"
-        found = {"status": "ready" if whole else "degraded", "workers": load.workers, "sweepers": load.sweepers}
+        whole = broker == "up" and load.workers and load.sweepers and counting != "down" and senders != 0
+        found = {
+            "status": "ready" if whole else "degraded",
+            "workers": load.workers,
+            "sweepers": load.sweepers,
+            "webhooks": senders,
+        }
         self._write(resp, ready.model_copy(update=found))
 
     def _write(self, resp: falcon.Response, ready: Ready) -> None:
