@@ -191,4 +191,13 @@ const MINE_IN_DOUBT = new Set([
 const list = (/** @type {number[]} */ seats) => `Seats ${seats.slice(0, -1).join(", ")} and ${seats.at(-1)}`;
 const about = (/** @type {number} */ seat) => `seat-${seat}`;
 /** Problems that are not about the seat. */
-const GENERAL = new Set(["limit-reached", "rate-limited", "queue-full", "offline", "no-answer", "state-unavailable"]);
+const GENERAL = new Set([
+  "limit-reached",
+  "sales-not-open",
+  "admission-required",
+  "rate-limited",
+  "queue-full",
+  "offline",
+  "no-answer",
+  "state-unavailable",
+]);

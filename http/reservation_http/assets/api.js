@@ -1,7 +1,8 @@
 /**
  * The API over HTTP: who asks, problems, requests that are sent again, jobs.
  *
- * @typedef {{id: string, name: string, totalSeats: number, createdAt: number}} Event
+ * @typedef {{id: string, name: string, totalSeats: number, createdAt: number, opensAt?: number,
+ *   waitingRoom?: {admitPerMinute: number, admissionTtl: number}}} Event
  * @typedef {Event & {free: number, held: number, reserved: number}} EventWithCounts
  * @typedef {{id: string, status: string, expiresAt?: number, reservingUntil?: number, serverTime?: number}} Seat
  * @typedef {{id: string, status: string, deadline: number, position?: number, estimatedWaitTime?: number,
@@ -74,6 +75,9 @@ const offline = () =>
   new Problem("offline", { title: "The service cannot be reached", detail: "No answer came from the service." });
 
 export class Api {
+  /** What a waiting room has let the user in with; empty if there is none. */
+  admission = "";
+
   /** @param {import("./identity.js").Identity} identity who asks */
   constructor(identity) {
     this.identity = identity;
@@ -98,12 +102,9 @@ export class Api {
    */
   async post(path, body, onWait) {
     const key = `"${randomUuid()}"`;
-    const headers = {
-      ...this.identity.bearer,
-      "Content-Type": "application/json",
-      "Idempotency-Key": key,
-      Prefer: `wait=${WAIT_S}`,
-    };
+    const admission = this.admission && { Admission: this.admission };
+    const own = { "Content-Type": "application/json", "Idempotency-Key": key, Prefer: `wait=${WAIT_S}` };
+    const headers = { ...this.identity.bearer, ...own, ...admission };
     const request = { method: "POST", headers, body: JSON.stringify(body) };
     for (let attempt = 0; ; attempt++) {
       try {
@@ -146,14 +147,27 @@ export class Api {
     }
   }
 
-  async #send(/** @type {string} */ path, /** @type {RequestInit} */ request) {
+  /**
+   * Sends a request once; says what was answered, and after how many seconds to ask again. Throws a Problem.
+   * @param {string} path
+   * @param {RequestInit} request
+   * @returns {Promise<{body: any, retryAfter: number}>}
+   */
+  async ask(path, request) {
     let response;
     try {
       response = await fetch(path, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      if (response.ok) return response.status === 204 ? null : await response.json();
+      if (response.ok) {
+        const body = response.status === 204 ? null : await response.json();
+        return { body, retryAfter: Number(response.headers.get("Retry-After")) || 0 };
+      }
     } catch {
       throw offline();
     }
     throw await Problem.read(response);
+  }
+
+  async #send(/** @type {string} */ path, /** @type {RequestInit} */ request) {
+    return (await this.ask(path, request)).body;
   }
 }

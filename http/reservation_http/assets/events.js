@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { byId, seats, stamp } from "./dom.js";
-import { counts, explain } from "./words.js";
+import { counts, explain, moment } from "./words.js";
 
 const PAGE = 20;
 
@@ -123,10 +123,12 @@ export class EventList {
 /** An event of the list: its name, its seats, and how many of them are free. */
 function item(/** @type {import("./api.js").EventWithCounts} */ event) {
   const element = stamp("event-item");
-  const { id, name, totalSeats, held, reserved } = event;
+  const { id, name, totalSeats, held, reserved, opensAt = 0 } = event;
+  // By this device's clock, which is good enough for a date.
+  const opening = opensAt > Date.now() ? ` · sales open on ${moment(opensAt)}` : "";
   element.querySelector("a").href = `/?event=${id}`;
   element.querySelector(".event-title").textContent = name;
-  element.querySelector(".event-seats").textContent = seats(totalSeats);
+  element.querySelector(".event-seats").textContent = seats(totalSeats) + opening;
   element.querySelector(".event-counts").textContent = counts(event);
   const share = (/** @type {number} */ n) => String((100 * n) / totalSeats);
   const bar = (/** @type {string} */ part) => element.querySelector(`rect.${part}`);

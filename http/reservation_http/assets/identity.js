@@ -18,9 +18,9 @@ export function randomUuid() {
 
 export class Identity {
   /** The user's UUID; not used while there is a token. */
-  user = read(localStorage, USER);
+  user = recall(localStorage, USER);
   /** The bearer token; empty if there is none. */
-  token = read(sessionStorage, TOKEN);
+  token = recall(sessionStorage, TOKEN);
 
   constructor() {
     if (!this.user) this.renew();
@@ -29,13 +29,13 @@ export class Identity {
   /** Becomes somebody else, who holds nothing. */
   renew() {
     this.user = randomUuid();
-    write(localStorage, USER, this.user);
+    keep(localStorage, USER, this.user);
   }
 
   /** Uses this token from now on; empty: none. */
   signIn(/** @type {string} */ token) {
     this.token = token;
-    write(sessionStorage, TOKEN, token);
+    keep(sessionStorage, TOKEN, token);
   }
 
   /** Headers that say who reads. @returns {Record<string, string>} */
@@ -54,8 +54,8 @@ export class Identity {
   }
 }
 
-// A browser may forbid a page to keep anything. Then it is kept until the next reload.
-function read(/** @type {Storage} */ storage, /** @type {string} */ key) {
+/** What was kept; empty if nothing was. A browser may forbid a page to keep anything. */
+export function recall(/** @type {Storage} */ storage, /** @type {string} */ key) {
   try {
     return storage.getItem(key) ?? "";
   } catch {
@@ -63,7 +63,8 @@ function read(/** @type {Storage} */ storage, /** @type {string} */ key) {
   }
 }
 
-function write(/** @type {Storage} */ storage, /** @type {string} */ key, /** @type {string} */ value) {
+/** Keeps a text across a reload, where the browser lets it. */
+export function keep(/** @type {Storage} */ storage, /** @type {string} */ key, /** @type {string} */ value) {
   try {
     storage.setItem(key, value);
   } catch {

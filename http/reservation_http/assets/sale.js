@@ -2,6 +2,7 @@
 
 import { Actions } from "./actions.js";
 import { byId, digits, seats } from "./dom.js";
+import { Entry } from "./entry.js";
 import { Feed } from "./feed.js";
 import { Hall } from "./layout.js";
 import { SeatMap } from "./map.js";
@@ -49,13 +50,12 @@ export class Sale {
   constructor(api, account, event) {
     this.store = new Store(event);
     this.hall = new Hall(event.totalSeats);
-    this.actions = new Actions(api, this.store, {
-      note: (seat, text) => this.map.note(seat, text),
-      unknown: (problem, acted) => {
-        account.require(problem.slug === "token-invalid" ? problem.detail : "");
-        if (acted) account.ask();
-      },
-    });
+    const unknown = (/** @type {import("./api.js").Problem} */ problem, /** @type {boolean} */ acted) => {
+      account.require(problem.slug === "token-invalid" ? problem.detail : "");
+      if (acted) account.ask();
+    };
+    this.actions = new Actions(api, this.store, { note: (seat, text) => this.map.note(seat, text), unknown });
+    this.entry = new Entry(api, event, this.store.clock, (problem) => unknown(problem, true));
     this.map = new SeatMap(this.store, this.hall, {
       choose: (seat) => this.#choose(seat),
       key: (seat, key, press) => this.#press(seat, key, press),
@@ -85,6 +85,7 @@ export class Sale {
 
   close() {
     this.#closed.abort();
+    this.entry.close();
     this.feed.stop();
     this.map.close();
     clearTimeout(this.#reading);
@@ -104,6 +105,7 @@ export class Sale {
       });
     });
     const ticking = setInterval(() => {
+      this.entry.tick();
       panel.tick();
       if (store.holds.size) map.request();
     }, TICK_MS);

@@ -14,6 +14,8 @@ const ADVICE = /** @type {Record<string, string>} */ ({
   "not-on-hold": "Your hold has run out. Hold the seat again, if it is still free.",
   "not-holder": "Your hold has ended, and somebody else has the seat. Choose another.",
   "reserve-pending": "Wait a moment: your reservation of this seat is being decided.",
+  "sales-not-open": "The page counts down to it.",
+  "admission-required": "Join it under \u201cYour seats\u201d.",
   "queue-full": "Nothing was held. Try again in a few seconds.",
   "state-unavailable": "Nothing is lost. Try again in a few seconds.",
   "deadline-passed": "Nothing was changed. Try again.",
@@ -33,6 +35,7 @@ export function explain(/** @type {import("./api.js").Problem} */ problem) {
   if (slug === "limit-reached") {
     return { title: `You hold ${body.held} of ${body.limit} seats`, detail: ADVICE[slug] };
   }
+  if (slug === "admission-required") return { title, detail: ADVICE[slug] };
   if (slug === "rate-limited")
     return { title, detail: `${problem.detail} You can go on in {countdown}.`, seconds: retryAfter };
   // What a program has to do about a missing token is nothing that a person can.
@@ -59,9 +62,27 @@ export function explainQueue(/** @type {import("./store.js").Pending} */ { ahead
   return `${ahead.toLocaleString("en")} before you${wait}`;
 }
 
-/** A time for people: "45 s", "2 min". */
+/** A time for people: "45 s", "2 min", "3 h". */
 export function duration(/** @type {number} */ seconds) {
-  return seconds < 100 ? `${seconds}\u00a0s` : `${Math.round(seconds / 60)}\u00a0min`;
+  if (seconds < 100) return `${seconds}\u00a0s`;
+  return seconds < 6000 ? `${Math.round(seconds / 60)}\u00a0min` : `${Math.round(seconds / 3600)}\u00a0h`;
+}
+
+/** What is left, to the second: "4:59", "1:00:00", "2 d 3 h". */
+export function countdown(/** @type {number} */ ms) {
+  const all = Math.max(0, Math.ceil(ms / 1000));
+  const [days, hours, minutes, seconds] = [all / 86400, (all / 3600) % 24, (all / 60) % 60, all % 60].map(Math.floor);
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  if (days) return `${days}\u00a0d ${hours}\u00a0h`;
+  return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+}
+
+/** A date and time where the person is: "28 November at 20:00". */
+export function moment(/** @type {number} */ ms) {
+  const date = new Date(ms);
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  const day = date.toLocaleDateString("en-GB", { day: "numeric", month: "long", year });
+  return `${day} at ${date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
 }
 
 /** How many of an event's seats are in which state. */
