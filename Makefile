@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test test-browser screenshots test-compose fuzz faults soak failover bench bench-full lint spec lock audit licences image clean
+.PHONY: up demo test test-browser screenshots test-compose fuzz crowd faults soak failover bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -30,6 +30,10 @@ test-compose: $(VENV)/.dev
 # What schemathesis makes of the OpenAPI document, CASES of each operation, four times over.
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
+
+# 10,000 PEOPLE in a waiting room, who are let in at RATE a minute.
+crowd: $(VENV)/.dev
+	$(BIN)/python -m tests.crowd $(if $(PEOPLE),--people $(PEOPLE)) $(if $(RATE),--rate $(RATE))
 
 # Every fault by itself against every promise; and faults at random, for SECONDS, from SEED.
 faults: $(VENV)/.dev
