@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import dramatiq
 import redis
@@ -23,7 +24,7 @@ from actors.posting import Poster, delay_ms
 from actors.repeating import repeating
 from actors.watchdog import Watchdog
 from reservation import keys, lifeline, metrics, signals
-from reservation.errors import ReservationError
+from reservation.errors import ReservationError, StateUnavailable
 from reservation.fleet import HEARTBEAT_S
 from reservation.ids import DeliveryId
 from reservation.settings import Settings
@@ -36,6 +37,8 @@ log = structlog.get_logger()
 QUEUE = "webhooks"
 #: Events that are followed in one go: while Redis is busy with that, it serves nobody else.
 _EVENTS_PER_LOOK = 10
+#: Messages that wait in the queue before no more are claimed.
+_MOST_WAITING = 1_000
 #: Events of the slow walk that a pass looks at.
 _WALK_PER_PASS = 100
 #: How long an idle thread waits before it looks whether it shall stop, ms.
@@ -57,25 +60,51 @@ class Sender:
     ) -> None:
         self._store, self._broker, self._poster, self._chance = store, broker, poster, chance
         self._walked = 0
+        self._events: list[str] = []
         self._actor = declare(broker, self)
 
     def follow(self) -> None:
-        """One pass: makes messages of what has happened, and wakes the actor for those that are due. Raises
-        StateUnavailable."""
-        events = self._store.webhooks.events()
-        for first in range(0, len(events), _EVENTS_PER_LOOK):
-            left: Sequence[str] = events[first : first + _EVENTS_PER_LOOK]
-            while left:
-                found = self._store.webhooks.follow(left)
-                for event_id, following in found.items():
-                    if following.missed:
-                        metrics.WEBHOOK_MISSED.inc(following.missed)
-                        log.error(
-                            "changes not told: they are not kept any more", event_id=event_id, missed=following.missed
-                        )
-                    self._wake(event_id, following.claimed)
-                left = [event_id for event_id, following in found.items() if following.more]
-        self._walk()
+        """One pass: makes messages of what has happened, and wakes the actor for those that are due. Passes over what
+        is on a node of a cluster that is gone. Raises StateUnavailable."""
+        self._of_the_rest(self._look_for_events)
+        claim = self._has_room()
+        for first in range(0, len(self._events), _EVENTS_PER_LOOK):
+            self._of_the_rest(partial(self._follow, self._events[first : first + _EVENTS_PER_LOOK], claim=claim))
+        self._of_the_rest(self._walk)
+
+    def _look_for_events(self) -> None:
+        self._events = self._store.webhooks.events()
+
+    def _of_the_rest(self, look: Callable[[], None]) -> None:
+        """Looks; where it was on a node that is gone, what is on others is seen to all the same. Raises
+        StateUnavailable where there is one server only."""
+        try:
+            look()
+        except StateUnavailable as error:
+            if not self._store.servers.many:
+                raise
+            log.warning("passed over what is on a node that is gone", error=str(error.__cause__ or error))
+
+    def _has_room(self) -> bool:
+        """Whether the queue takes messages. Those of a backlog are claimed again once their claims have lapsed, and
+        would make it longer."""
+        try:
+            return self._broker.depth([QUEUE]) < _MOST_WAITING
+        except redis.RedisError as error:
+            log.warning("queue unreachable", error=str(error))
+            return False
+
+    def _follow(self, left: Sequence[str], *, claim: bool) -> None:
+        while left:
+            found = self._store.webhooks.follow(left, claim=claim)
+            for event_id, following in found.items():
+                if following.missed:
+                    metrics.WEBHOOK_MISSED.inc(following.missed)
+                    log.error(
+                        "changes not told: they are not kept any more", event_id=event_id, missed=following.missed
+                    )
+                self._wake(event_id, following.claimed)
+            left = [event_id for event_id, following in found.items() if following.more]
 
     def send(self, event_id: str, delivery: DeliveryId) -> None:
         """Sends a message, if it is still to be sent, and writes what came of it. Raises StateUnavailable: then it

@@ -13,8 +13,8 @@ event sit in one slot and a script may change them together.
     event:{E}:buyer:<uuid>   zset    one user's reserved seats, by when they were reserved, ms
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
                                      request; trimmed by age
-    event:{E}:failures       stream  jobs that have failed: seq, seat, cause, actor, job, request, code;
-                                     trimmed by age, and expires
+    event:{E}:failures       stream  jobs that have failed: seq, seat (numbers, with blanks between them),
+                                     cause, actor, job, request, code; trimmed by age, and expires
     event:{E}:jobs           zset    open jobs, by ticket
     event:{E}:webhooks       hash    webhooks, and how far the two streams were followed: lua/_webhooks.lua
     event:{E}:webhook:<id>   hash    messages to one webhook, by entry, as JSON: lua/_webhooks.lua;

@@ -18,8 +18,14 @@ _HOOK, _EVENT = "wh_7q2m9x4k1v", "k3v9x2m7qa"
 _DELIVERY = f"{_HOOK}-1767225600000-0"
 #: An example.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 - nobody's
-#: A secret's bytes, by Standard Webhooks.
+#: A secret's bytes, by Standard Webhooks, and what they look like.
 _SECRET_BYTES = range(24, 65)
+_KEY_PATTERN = (
+    "^whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|"
+    "([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/]{2}==)?)$"
+)
+#: What the document says of a URL. More is asked of one (reservation.outside).
+URL_PATTERN = r"^https?://[^\s#]+$"
 
 
 def _secret(text: str) -> str:
@@ -67,6 +73,7 @@ class NewWebhook(_Asked):
             description="An `https` URL on the public internet, of whatever port. Nothing is sent to private "
             "addresses, and no redirect is followed.",
             examples=["https://tickets.example/hooks"],
+            json_schema_extra={"format": "uri", "pattern": URL_PATTERN},
         ),
     ]
     types: Annotated[Types | None, Field(description="What it shall be told. All there is if absent.")] = None
@@ -76,7 +83,7 @@ class NewWebhook(_Asked):
             description="What messages are signed with: `whsec_` and 24 to 64 random bytes in base64. Made up if "
             "absent.",
             examples=[SECRET],
-            json_schema_extra={"pattern": "^whsec_[A-Za-z0-9+/]+={0,2}$"},
+            json_schema_extra={"pattern": _KEY_PATTERN},
         ),
     ] = None
 
@@ -160,7 +167,7 @@ class MessageData(ApiModel):
     event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
     seat: Annotated[str, Field(description="The seat's id.", examples=[f"{_EVENT}-12"])]
     seats: Annotated[
-        list[str] | None, Field(description="With `job.failed` of several seats: all of them; `seat` is the first.")
+        list[str] | None, Field(description="With `job.failed` of a job about several seats: all of them.")
     ] = None
     sequence: Annotated[
         int | None, Field(description="Number of the change, as in the feed. Not with `job.failed`.", examples=[18])

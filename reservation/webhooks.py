@@ -249,9 +249,13 @@ class Webhooks:
             if has_some:
                 self._scripts.run("touch_event", [keys.WEBHOOK_EVENTS], [event_id])
 
-    def follow(self, event_ids: Sequence[str]) -> dict[str, Following]:
+    def follow(self, event_ids: Sequence[str], *, claim: bool = True) -> dict[str, Following]:
         """Makes messages of what has happened in events since it was last called, and takes those that are due, in one
-        go. Leaves out what cannot be reached. Raises StateUnavailable if nothing can."""
+        go. Leaves out what cannot be reached. Raises StateUnavailable if nothing can.
+
+        Arguments:
+            claim: whether to take any.
+        """
         commands: list[Command] = [("HGETALL", keys.webhooks(event_id)) for event_id in event_ids]
         found = zip(event_ids, self._scripts.execute_each(commands), strict=True)
         hooks = {event_id: _ids(_fields(pairs)) for event_id, pairs in found if pairs is not None}
@@ -261,7 +265,7 @@ class Webhooks:
             ]
             self._scripts.run_each("drop_idle", drops)
         followed = {event_id: ids for event_id, ids in hooks.items() if ids}
-        replies = self._scripts.run_each("follow_event", [self._following(*each) for each in followed.items()])
+        replies = self._scripts.run_each("follow_event", [self._following(*each, claim) for each in followed.items()])
         return {
             event_id: Following(missed, bool(more), list(map(DeliveryId.parse, claimed)))
             for event_id, (code, *rest) in zip(followed, (reply or [None] for reply in replies), strict=True)
@@ -269,11 +273,11 @@ class Webhooks:
             for missed, more, *claimed in [rest]
         }
 
-    def _following(self, event_id: str, hook_ids: Sequence[str]) -> tuple[list[str], list[str | int]]:
+    def _following(self, event_id: str, hook_ids: Sequence[str], claim: bool) -> tuple[list[str], list[str | int]]:
         names = [keys.event(event_id), keys.changes(event_id), keys.failures(event_id), keys.webhooks(event_id)]
         for hook_id in hook_ids:
             names += keys.webhook(event_id, hook_id)
-        return names, [_ENTRIES, self._kept_ms, KEPT, AT_A_TIME, self._claim_ms, *hook_ids]
+        return names, [_ENTRIES, self._kept_ms, KEPT, AT_A_TIME if claim else 0, self._claim_ms, *hook_ids]
 
     def begin(self, event_id: str, delivery: DeliveryId, lease_ms: int = LEASE_MS) -> Attempt | None:
         """Takes a message to be sent now; None if that is nobody's to do, or another's. Raises StateUnavailable.
@@ -357,7 +361,7 @@ def _delivery(delivery: DeliveryId, message: Mapping[str, Any], due: int) -> Del
 
 
 def _message(event_id: str, delivery: DeliveryId, message: Mapping[str, Any]) -> Message:
-    seats = [f"{event_id}-{number}" for number in message["seat"].split(" ")]
+    seats = [f"{event_id}-{number}" for number in message["seat"].split()]
     data = MessageData(
         event=event_id,
         seat=seats[0],

@@ -44,10 +44,11 @@ from reservation_http.resources.webhooks import EventWebhook, EventWebhooks, Web
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, a hundred events, a host that has to be found, a megabyte of
-#: page, or every process's figures. They go to the same resource however many slashes they begin with.
+#: Paths of what takes long: ten thousand seats at once, a hundred events or messages, a host that has to be found, a
+#: megabyte of page, or every process's figures. They go to the same resource however many slashes they begin with.
 _SLOW = re.compile(
-    r"/*(events$|events/create|seats/list/|events/[^/]*/(seats|holds|webhooks)$|docs|openapi|problems|metrics|ops/figures)"
+    r"/*(events$|events/create|events/[^/]*/(seats|holds|webhooks|webhooks/[^/]*/deliveries)$|"
+    r"seats/list/|docs|openapi|problems|metrics|ops/figures)"
 ).match
 
 

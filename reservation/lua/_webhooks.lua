@@ -8,8 +8,8 @@
 --   wh_<id>:made       how many messages it has had
 --   changes, failures  the last entry of each stream that messages were made of, as <entry> <number>
 --
--- A message as JSON: type, seat (number), sequence, actor, job, code; status, attempts; tried, the attempts since it was
--- made or asked for again; statusCode, error: of the last one; running, when the attempt under way counts as lost, ms;
+-- A message as JSON: type, seat (its number; of a failed job those of all its seats), sequence, actor, job, code;
+-- status, attempts; tried, the attempts since it was made or asked for again; statusCode, error: of the last one; running, when the attempt under way counts as lost, ms;
 -- endedAt ms.
 
 -- A time, or another whole number, as a score: Lua would write a large one with an exponent.
@@ -20,7 +20,7 @@ local function score(number) return string.format('%.0f', number) end
 local function claim(webhooks_key, due_key, busy_key, hook_id, most, claim_ms)
   local f = redis.call('HMGET', webhooks_key, hook_id, hook_id .. ':disabled', hook_id .. ':failing')
   if not f[1] or f[2] then return {} end
-  if f[3] then most = 1 end
+  if f[3] then most = math.min(most, 1) end
   redis.call('ZREMRANGEBYSCORE', busy_key, '-inf', score(now))
   local busy, taken = {}, redis.call('ZRANGE', busy_key, 0, -1)
   for _, entry in ipairs(taken) do busy[entry] = true end

@@ -1,5 +1,6 @@
 """Webhooks: all that happens is told, whatever is lost on the way, and nobody is told what they did not ask for."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -265,12 +266,28 @@ def test_what_is_lost_with_the_queue_is_claimed_again(
 def test_without_a_queue_nothing_is_lost(
     make_settings: Callable[..., Settings], store: Store, event: Event, hook: Hook
 ) -> None:
-    """The pass goes on, and what it claimed is claimed again once that has lapsed."""
+    """Messages are made, and claimed once there is one."""
     added = hook()
     _reserve(store, event, 1)
     gone = connect(make_settings(broker_url="unix:///nonexistent/queue.sock"))
     Sender(store, gone, Poster(allow_private=True)).follow()
     assert statuses(store, event, added) == {"pending": 1}
+    assert len(follow(store, event)) == 1
+
+
+def test_a_backlog_does_not_feed_itself(
+    store: Store, broker: ReservationBroker, event: Event, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too many messages wait for a thread, no more are claimed, though those in the queue count as lost."""
+    added = hook()
+    sender = Sender(store, broker, Poster(allow_private=True))
+    _reserve(store, event, *range(1, 4))
+    monkeypatch.setattr("actors.webhooks._MOST_WAITING", 0)
+    sender.follow()
+    assert (broker.depth([QUEUE]), statuses(store, event, added)) == (0, {"pending": 3})
+    monkeypatch.setattr("actors.webhooks._MOST_WAITING", 1)
+    sender.follow()
+    assert broker.depth([QUEUE]) == 3
 
 
 _KILLED = """
@@ -470,7 +487,7 @@ def test_what_is_over_is_dropped(store: Store, event: Event, hook: Hook) -> None
     _reserve(store, event, *range(1, 5))
     for delivery in follow(store, event)[:3]:
         store.webhooks.end(event.id, begin(store, event, delivery), Outcome(200))
-    keyed, said = store.webhooks._following(event.id, [added.id])
+    keyed, said = store.webhooks._following(event.id, [added.id], claim=True)
     store.scripts.run("follow_event", keyed, [*said[:2], 2, *said[3:]])
     assert statuses(store, event, added) == {"delivered": 1, "pending": 1}
     oldest = store.webhooks.deliveries(event.id, added.id, 9).deliveries[-1]
@@ -588,3 +605,27 @@ def test_a_job_that_fails_by_itself_is_told(
     assert store.client.pttl(keys.failures(event.id)) > 0
     assert statuses(store, event, added) == {"pending": 2}
     assert store.changes.since(event.id, 0, 10).changes is not None
+
+
+def test_a_failed_job_about_several_seats(store: Store, event: Event, user: str, hook: Hook) -> None:
+    """Is one message, which names them all."""
+    hook(types=["job.failed"])
+    job, seats = JobId.new(event.id), [SeatId(event.id, n) for n in (4, 5)]
+    store.seats.accept_hold(seats, user, job)
+    store.seats.fail(seats, user, job, Code.INTERNAL_ERROR)
+    (delivery,) = follow(store, event)
+    data = json.loads(begin(store, event, delivery).body)["data"]
+    assert (data["seat"], data["seats"]) == (str(seats[0]), [str(seat) for seat in seats])
+
+
+def test_a_reservation_that_is_cancelled_is_told(store: Store, event: Event, buyer: Buyer, hook: Hook) -> None:
+    """Of each seat, under a type of its own."""
+    added = hook(types=["seat.cancelled"])
+    buyer.hold(SeatId(event.id, 1))
+    buyer.reserve(SeatId(event.id, 1))
+    store.seats.cancel(SeatId(event.id, 1), buyer.user, buyer.user)
+    (delivery,) = follow(store, event)
+    message = json.loads(begin(store, event, delivery).body)
+    assert (message["type"], message["data"]["seat"]) == ("seat.cancelled", f"{event.id}-1")
+    assert message["data"]["sequence"] == int(changes(store, event.id)[-1]["seq"])
+    assert statuses(store, event, added) == {"pending": 1}
