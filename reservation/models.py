@@ -360,6 +360,55 @@ class Change(ApiModel):
     time: Millis
 
 
+class AuditEntry(ApiModel):
+    """A change of a seat, with who made it, by which job and request."""
+
+    sequence: Annotated[int, Field(description="Number of the change, as the feed has it.", examples=[18])]
+    time: Millis
+    seat: Annotated[str, Field(description="The seat's id.", examples=[_SEAT])]
+    before: Annotated[
+        SeatStatus | None,
+        Field(
+            alias="from",
+            description="What the seat was. Absent if the cause is not known here.",
+            examples=["Available"],
+        ),
+    ] = None
+    to: Annotated[SeatStatus | None, Field(description="What it has been since.", examples=["On hold"])] = None
+    cause: Annotated[
+        str,
+        Field(
+            description="`held`, `refreshed`, `reserved`, `released`, `expired`, `cancelled`, or another.",
+            examples=["held"],
+        ),
+    ]
+    actor: Annotated[
+        str | None,
+        Field(
+            description="Who did it: a keyed hash of the user, the same throughout an event. Absent: the service.",
+            examples=["5f0c9d1be2a4476c8b1d03fa"],
+        ),
+    ] = None
+    job: Annotated[str | None, Field(description="The job that it was done by.", examples=[_JOB])] = None
+    request: Annotated[
+        str | None, Field(description="`X-Request-ID` of the request for it.", examples=["7d1f0a4c9be2e356"])
+    ] = None
+
+
+class AuditTrail(ApiModel):
+    """What has happened to the seats of an event, oldest first."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    actor: Annotated[
+        str | None, Field(description="What the `user` that was asked for is called here. Only with `user`.")
+    ] = None
+    entries: list[AuditEntry]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="Pass as `cursor` for what follows, if anything does.", examples=["1767225600000-0"]),
+    ] = None
+
+
 class Changes(ApiModel):
     """What has happened to the seats of an event since a change that the caller knows."""
 

@@ -4,10 +4,10 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from reservation import keys
+from reservation.audit import actor_of
 from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import ReservationError, StateUnavailable, refusal
@@ -416,12 +416,7 @@ class Seats:
         return self._scripts.run(script, all_names, [*shared, *own])
 
     def _actor(self, event_id: str, user: str) -> str:
-        """The user as the change stream shows it: the same within an event, and no way back.
-
-        Keyed with AUDIT_KEY and the event's id (BLAKE2b, RFC 7693).
-        """
-        key = self._policy.audit_key[:32] + event_id.encode()
-        return blake2b(user.encode(), digest_size=12, key=key).hexdigest()
+        return actor_of(self._policy.audit_key, event_id, user)
 
 
 def _each(named: Named) -> Sequence[SeatId]:

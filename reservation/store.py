@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import redis
 
+from reservation.audit import Audit
 from reservation.changes import ChangeLog
 from reservation.clients import SOCKET_TIMEOUT_S, script_call
 from reservation.connections import connect
@@ -35,6 +36,7 @@ class Store:
     jobs: Ledger
     fleet: Fleet
     changes: ChangeLog
+    audit: Audit
     counts: Counts
     webhooks: Webhooks
 
@@ -59,11 +61,11 @@ class Store:
         clock = ServerClock(lambda: float(probe.probe(read_clock)))
         guard = Guard("state", clock.read)
         scripts = Scripts(servers, guard, pipelining)
-        rooms = Rooms(scripts)
-        seats = Seats(scripts, Policy.of(settings), clock, rooms)
+        rooms, policy = Rooms(scripts), Policy.of(settings)
+        seats, audit = Seats(scripts, policy, clock, rooms), Audit(scripts, policy.retention_ms, policy.audit_key)
         events, jobs, changes, counts = Events(scripts), Ledger(scripts), ChangeLog(scripts), Counts()
         fleet, webhooks = Fleet(scripts, counts), Webhooks.of(scripts, settings)
-        return cls(servers, guard, scripts, events, seats, rooms, jobs, fleet, changes, counts, webhooks)
+        return cls(servers, guard, scripts, events, seats, rooms, jobs, fleet, changes, audit, counts, webhooks)
 
     @property
     def client(self) -> redis.Redis:

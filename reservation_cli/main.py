@@ -16,7 +16,7 @@ import structlog
 import reservation
 from reservation import checks, logs, settings, tracing
 from reservation.errors import ReservationError
-from reservation.ids import JobId, parse_event_id
+from reservation.ids import JobId, SeatId, parse_event_id, parse_uuid
 from reservation.settings import Settings, SettingsError
 from reservation_cli.measured import ServeError, measured
 
@@ -241,6 +241,23 @@ def doctor(url: str | None, as_json: bool) -> None:
     from reservation_cli.doctor import run
 
     sys.exit(run(_running(), url, as_json=as_json))
+
+
+@cli.command()
+@click.argument("event")
+@click.option("--seat", default=None, help="What happened to this seat alone.")
+@click.option("--user", default=None, help="What the user with this UUID did alone. Needs the service's AUDIT_KEY.")
+def audit(event: str, seat: str | None, user: str | None) -> None:
+    """Print what has happened to an event's seats, and by whom, as CSV."""
+    from reservation.store import Store
+    from reservation_http.resources.audit import as_csv
+
+    with _refusing():
+        trail = Store.connect(_running(), connections=1).audit
+        wanted = None if seat is None else SeatId.parse(seat)
+        actor = trail.actor(event, parse_uuid(user)) if user else ""
+        for number, page in enumerate(trail.pages(parse_event_id(event), seat=wanted, actor=actor)):
+            click.echo(as_csv(page, head=number == 0), nl=False)
 
 
 @cli.group()

@@ -109,12 +109,13 @@ class Access:
 
         return self._admit(req, "user", read)[0].user
 
-    def operator(self, req: falcon.Request) -> None:
-        """Lets somebody see how the service is doing. Raises TokenMissing, ScopeMissing, and as `reader` does."""
+    def operator(self, req: falcon.Request, scope: str = READ_OPERATIONS) -> None:
+        """Lets somebody see how the service is doing, or what else takes a scope. Raises TokenMissing, ScopeMissing,
+        and as `reader` does."""
 
         def read(caller: Caller) -> tuple[Caller, None]:
             self._require_token(caller)
-            self._require_scope(caller, READ_OPERATIONS)
+            self._require_scope(caller, scope)
             return caller, None
 
         self._admit(req, "user", read)

@@ -6,7 +6,7 @@ import falcon
 
 #: Headers of answers that a page's script may read beyond the usual ones.
 _EXPOSED = (
-    "ETag, Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, "
+    "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, "
     "WWW-Authenticate, X-Request-ID"
 )
 

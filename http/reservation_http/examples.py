@@ -3,6 +3,8 @@
 from pydantic import BaseModel
 
 from reservation.models import (
+    AuditEntry,
+    AuditTrail,
     Change,
     Changes,
     Event,
@@ -127,6 +129,23 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             event=_EVENT,
             sequence=18,
             changes=[Change(sequence=18, seat=_SEAT, before="Available", to="On hold", cause="held", time=_NOW)],
+        ),
+        AuditTrail(
+            event=_EVENT,
+            entries=[
+                AuditEntry(
+                    sequence=18,
+                    time=_NOW,
+                    seat=_SEAT,
+                    before="Available",
+                    to="On hold",
+                    cause="held",
+                    actor="5f0c9d1be2a4476c8b1d03fa",
+                    job=_JOB,
+                    request="7d1f0a4c9be2e356",
+                )
+            ],
+            next_cursor=f"{_NOW}-0",
         ),
         QueueResponse(
             message="Your request to hold this seat is in the queue.",

@@ -349,9 +349,9 @@ def _answers(op: Operation) -> dict[str, Any]:
         answers["200"] = {"description": _DONE[200], "headers": about, "content": content}
     for status, model in op.answers.items():
         text = {name: {"description": about, "schema": {"type": "string"}} for name, about in _headers(op, status)}
-        answers[str(status)] = {"description": _DONE[status], "headers": text}
+        answer = answers.setdefault(str(status), {"description": _DONE[status], "headers": text})
         if model:
-            answers[str(status)]["content"] = {"application/json": _content(model)}
+            answer["content"] = {"application/json": _content(model), **answer.get("content", {})}
     return answers
 
 
