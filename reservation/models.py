@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from reservation.errors import InvalidId
@@ -130,11 +130,21 @@ OpensAt = Annotated[
 ]
 
 
+def _given(value: object) -> object:
+    if value is None:
+        raise ValueError("must not be null; leave it out")
+    return value
+
+
+#: Of a member that may be left out: null is another thing, and says nothing.
+_NotNull = BeforeValidator(_given)
+
+
 class NewWaitingRoom(_Request):
     """How people are let in who want to buy."""
 
     admit_per_minute: AdmitPerMinute
-    admission_ttl: AdmissionTtl | None = None
+    admission_ttl: Annotated[AdmissionTtl | None, _NotNull] = None
 
 
 class NewEvent(_Request):
@@ -151,9 +161,9 @@ class NewEvent(_Request):
         ),
     ]
     total_seats: Annotated[int, Field(ge=10, le=MAX_SEATS, description="Seats to sell.", examples=[500])]
-    opens_at: OpensAt | None = None
+    opens_at: Annotated[OpensAt | None, _NotNull] = None
     waiting_room: Annotated[
-        NewWaitingRoom | None, Field(description="Seats can be held only by who was admitted from it.")
+        NewWaitingRoom | None, _NotNull, Field(description="Seats can be held only by who was admitted from it.")
     ] = None
 
 

@@ -20,6 +20,11 @@ _IS_SEAT, _IS_USER, _IS_KEY = (
     re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN)
 )
 _jobs: deque[str] = deque(maxlen=50)
+#: Events with a waiting room, and tickets of theirs.
+_rooms: deque[str] = deque(maxlen=50)
+_tickets: deque[tuple[str, str]] = deque(maxlen=50)
+#: Integers that a body may have.
+_INTEGERS = ("totalSeats", "opensAt", "admitPerMinute", "admissionTtl")
 _answers: Counter[tuple[str, int]] = Counter()
 
 
@@ -36,6 +41,11 @@ def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any)
     known = {"event_id": _EVENT, "seat_id": f"{_EVENT}-{1 + _choice(path_parameters, 50)}"}
     if _jobs:
         known["job_id"] = _jobs[_choice(path_parameters, len(_jobs))]
+    if _rooms and context.operation is not None and context.operation.path.endswith("/queue"):
+        known["event_id"] = _rooms[_choice(path_parameters, len(_rooms))]
+    if _tickets and "ticket" in path_parameters and _choice(path_parameters, 2):
+        event_id, ticket = _tickets[_choice(path_parameters, len(_tickets))]
+        return {"event_id": event_id, "ticket": ticket}
     return {name: known.get(name, value) if _choice(value, 2) else value for name, value in path_parameters.items()}
 
 
@@ -43,8 +53,11 @@ def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any)
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     """Every seat that could be one is mostly one that there is. A float is no integer here, which JSON Schema cannot
     say: to it, 10.0 is one."""
-    if isinstance(body, dict) and isinstance(seats := body.get("totalSeats"), float) and seats.is_integer():
-        body["totalSeats"] = int(seats)
+    parts: list[Any] = [body, body.get("waitingRoom")] if isinstance(body, dict) else []
+    for part in filter(lambda part: isinstance(part, dict), parts):
+        for name in _INTEGERS:
+            if isinstance(number := part.get(name), float) and number.is_integer():
+                part[name] = int(number)
     if (
         isinstance(body, dict)
         and isinstance(body.get("id"), str)
@@ -63,9 +76,13 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
 def after_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
 ) -> None:
-    """Remembers jobs, and counts answers."""
+    """Remembers jobs, waiting rooms and tickets, and counts answers."""
     if response.status_code == 202:
         _jobs.append(str(response.json()["jobId"]))
+    if response.status_code == 201 and case.path == "/events/create" and "waitingRoom" in response.json():
+        _rooms.append(str(response.json()["id"]))
+    if response.status_code == 201 and case.path.endswith("/queue"):
+        _tickets.append((response.json()["event"], response.json()["ticket"]))
     _answers[f"{case.method} {case.path}", response.status_code] += 1
 
 
