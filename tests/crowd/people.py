@@ -29,7 +29,7 @@ class Person:
         number: in the order in which they mean to come, and their seat.
         comes_at: when they do.
         asked_at, drawn_at: when the ticket was asked for first, and was there.
-        early: whether that was before the opening.
+        early: whether that was before the opening; None if an answer was lost, and nobody can tell.
         answer: the last that was said of the ticket.
         held: whether a hold was accepted with the admission.
     """
@@ -39,7 +39,7 @@ class Person:
     comes_at: float
     asked_at: float = 0
     drawn_at: float = 0
-    early: bool = False
+    early: bool | None = None
     answer: dict[str, Any] = field(default_factory=dict)
     held: bool = False
 
@@ -125,7 +125,10 @@ def _take_turns(crowd: Crowd, client: Client, people: Sequence[Person]) -> None:
         if not person.answer:
             person.asked_at = time.monotonic()
             status, answer, headers = _send(crowd, client, "draw", "POST", queue, {"UUID": person.user})
-            person.drawn_at, person.early = time.monotonic(), answer.get("status") == "early"
+            person.drawn_at = time.monotonic()
+            # 200: an answer before this one was lost.
+            if status == 201 or answer.get("status") == "early":
+                person.early = answer["status"] == "early"
             if status == 201 and person.number % _EVERY == 0:
                 status, again, headers = _send(crowd, client, "draw", "POST", queue, {"UUID": person.user})
                 if again["ticket"] != answer["ticket"]:
