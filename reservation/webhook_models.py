@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
@@ -73,19 +73,22 @@ class NewWebhook(_Asked):
             description="An `https` URL on the public internet, of whatever port. Nothing is sent to private "
             "addresses, and no redirect is followed.",
             examples=["https://tickets.example/hooks"],
-            json_schema_extra={"format": "uri", "pattern": URL_PATTERN},
+            json_schema_extra={"pattern": URL_PATTERN},
         ),
     ]
-    types: Annotated[Types | None, Field(description="What it shall be told. All there is if absent.")] = None
+    types: Annotated[Types, Field(description="What it shall be told. All there is if absent.")] = Field(
+        default_factory=lambda: list(get_args(WebhookType))
+    )
     secret: Annotated[
-        Annotated[str, AfterValidator(_secret)] | None,
+        str,
+        AfterValidator(_secret),
         Field(
             description="What messages are signed with: `whsec_` and 24 to 64 random bytes in base64. Made up if "
             "absent.",
             examples=[SECRET],
             json_schema_extra={"pattern": _KEY_PATTERN},
         ),
-    ] = None
+    ] = ""
 
 
 class WebhookChange(_Asked):

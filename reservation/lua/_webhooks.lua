@@ -8,9 +8,9 @@
 --   wh_<id>:made       how many messages it has had
 --   changes, failures  the last entry of each stream that messages were made of, as <entry> <number>
 --
--- A message as JSON: type, seat (its number; of a failed job those of all its seats), sequence, actor, job, code;
--- status, attempts; tried, the attempts since it was made or asked for again; statusCode, error: of the last one; running, when the attempt under way counts as lost, ms;
--- endedAt ms.
+-- A message as JSON: type, seat (its number; of a failed job those of all its seats), sequence, actor, job, code; status,
+-- attempts; tried, the attempts since it was made or asked for again; statusCode, error: of the last one; running, when
+-- the attempt under way counts as lost, ms; endedAt ms.
 
 -- A time, or another whole number, as a score: Lua would write a large one with an exponent.
 local function score(number) return string.format('%.0f', number) end

@@ -40,12 +40,19 @@ _NEEDED = {
     "POST /seats/release": {204, 404, 422},
     "POST /seats/reserve": {202, 404, 409, 422},
     "GET /seats/job/{job_id}/status": {200, 404},
+    "POST /events/{event_id}/webhooks": {201, 404, 409, 422},
+    "GET /events/{event_id}/webhooks": {200, 404},
+    "PATCH /events/{event_id}/webhooks/{webhook_id}": {200, 404, 422},
+    "DELETE /events/{event_id}/webhooks/{webhook_id}": {404},
+    "GET /events/{event_id}/webhooks/{webhook_id}/deliveries": {200, 404},
 }
 #: Counted, though nobody is refused for it: the limits are part of what is tried.
 _LIMITS = {
     "RATE_LIMITS": "on",
     **{f"RATE_LIMIT_{name}": "100000000/minute" for name in ("USER", "ADDRESS", "EVENTS", "JOBS")},
 }
+#: They go to this machine, where nobody listens.
+_WEBHOOKS = {"WEBHOOKS": "on", "WEBHOOK_ALLOW_PRIVATE": "on"}
 _ROOT = Path(__file__).parents[2]
 
 console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
@@ -54,7 +61,7 @@ console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 @contextmanager
 def _service(folder: Path, mode: str) -> Iterator[tuple[dict[str, str], str, dict[str, str]]]:
     """A service whose callers are known in this way: its settings, its address, and the headers of a caller."""
-    values = {**_LIMITS, "PORT": str(free_port()), "AUTH_MODE": mode, "LOCK_EXPIRATION_TIME": "5"}
+    values = {**_LIMITS, "PORT": str(free_port()), "AUTH_MODE": mode, "LOCK_EXPIRATION_TIME": "5", **_WEBHOOKS}
     headers = {}
     if mode == "jwt":
         values |= {name.upper(): str(value) for name, value in JWT.items()}

@@ -1,6 +1,7 @@
-"""What is fuzzed besides made-up ids: an event that there is, its seats, and the jobs that were accepted."""
+"""What is fuzzed besides made-up ids: an event that there is, its seats and webhooks, and jobs that were accepted."""
 
 import atexit
+import itertools
 import json
 import os
 import re
@@ -12,12 +13,14 @@ from typing import Any
 import schemathesis
 
 from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN
+from reservation.outside import MAX_URL
+from reservation.webhook_models import URL_PATTERN
 from reservation_http import repeats
 
 #: A user, an event of 50 seats, and a file for what was answered.
 _USER, _EVENT, _TALLY = (os.environ.get(name, "") for name in ("FUZZED_USER", "FUZZED_EVENT", "FUZZ_TALLY"))
-_IS_SEAT, _IS_USER, _IS_KEY = (
-    re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN)
+_IS_SEAT, _IS_USER, _IS_KEY, _IS_URL = (
+    re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN, URL_PATTERN)
 )
 _jobs: deque[str] = deque(maxlen=50)
 #: Events with a waiting room, and tickets of theirs.
@@ -25,7 +28,15 @@ _rooms: deque[str] = deque(maxlen=50)
 _tickets: deque[tuple[str, str]] = deque(maxlen=50)
 #: Integers that a body may have.
 _INTEGERS = ("totalSeats", "opensAt", "admitPerMinute", "admissionTtl")
+_webhooks: deque[str] = deque(maxlen=5)
+#: Where nobody listens.
+_RECEIVER = "http://127.0.0.1:9/"
+_numbers = itertools.count()
 _answers: Counter[tuple[str, int]] = Counter()
+
+
+def _is_allowed(url: str) -> bool:
+    return len(url) <= MAX_URL and _IS_URL(url) is not None
 
 
 def _choice(value: object, among: int) -> int:
@@ -46,6 +57,8 @@ def map_path_parameters(context: schemathesis.HookContext, path_parameters: Any)
     if _tickets and "ticket" in path_parameters and _choice(path_parameters, 2):
         event_id, ticket = _tickets[_choice(path_parameters, len(_tickets))]
         return {"event_id": event_id, "ticket": ticket}
+    if _webhooks:
+        known["webhook_id"] = _webhooks[_choice(path_parameters, len(_webhooks))]
     return {name: known.get(name, value) if _choice(value, 2) else value for name, value in path_parameters.items()}
 
 
@@ -76,13 +89,16 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
 def after_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], response: schemathesis.Response
 ) -> None:
-    """Remembers jobs, waiting rooms and tickets, and counts answers."""
-    if response.status_code == 202:
-        _jobs.append(str(response.json()["jobId"]))
-    if response.status_code == 201 and case.path == "/events/create" and "waitingRoom" in response.json():
-        _rooms.append(str(response.json()["id"]))
-    if response.status_code == 201 and case.path.endswith("/queue"):
-        _tickets.append((response.json()["event"], response.json()["ticket"]))
+    """Remembers jobs, waiting rooms, tickets and webhooks, and counts answers."""
+    answer: Any = response.json() if response.status_code in (201, 202) else {}
+    if "jobId" in answer:
+        _jobs.append(str(answer["jobId"]))
+    if "waitingRoom" in answer:
+        _rooms.append(str(answer["id"]))
+    if "ticket" in answer:
+        _tickets.append((answer["event"], answer["ticket"]))
+    if "secret" in answer:
+        _webhooks.append(str(answer["id"]))
     _answers[f"{case.method} {case.path}", response.status_code] += 1
 
 
@@ -96,10 +112,16 @@ def _tell() -> None:
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
-    """A key belongs to one body: 422 for another is right, and no finding."""
+    """A key belongs to one body: 422 for another is right, and no finding. That a URL's host is there is more than its
+    pattern says, and it should not be a stranger's."""
+    body: Any = case.body
+    if isinstance(body, dict) and isinstance(url := body.get("url"), str) and _is_allowed(url):
+        body["url"] = _RECEIVER
     headers: Any = case.headers or {}
     key = headers.get(repeats.HEADER)
     scenario = getattr(case.meta.phase.data, "scenario", None) if case.meta else None
     # What is changed is looked at anew, and what was left out on purpose would be put in again.
     if isinstance(key, str) and _IS_KEY(key) and getattr(scenario, "name", "") != "MISSING_PARAMETER":
-        headers[repeats.HEADER] = str(zlib.crc32(f"{case.path} {case.body!r}".encode(errors="replace")))
+        # The answer that made a webhook comes again, also once that was removed.
+        once = f" {next(_numbers)}" if case.path.endswith("/webhooks") else ""
+        headers[repeats.HEADER] = str(zlib.crc32(f"{case.path} {case.body!r}{once}".encode(errors="replace")))

@@ -19,7 +19,7 @@ from reservation.webhook_models import (
     WebhookChange,
     WebhookList,
 )
-from reservation.webhooks import TYPES, Webhooks
+from reservation.webhooks import Webhooks
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.errors import InvalidRequest, WebhooksOff
 from reservation_http.exchange import digits, path_id, read_query, write
@@ -104,7 +104,7 @@ class EventWebhooks(_OfWebhooks):
             url = check(new.url, self._resolve, allow_private=self._allow_private)
         except NotAllowed as error:
             raise InvalidRequest([{"field": "url", "message": str(error)}]) from None
-        created = webhooks.create(event_id, url, new.types or TYPES, new.secret or "", once)
+        created = webhooks.create(event_id, url, new.types, new.secret, once)
         write(resp, created, 201)
         resp.location = f"/events/{event_id}/webhooks/{created.id}"
         resp.set_header("Cache-Control", "no-store")
