@@ -63,7 +63,7 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
         Arguments:
             seat_id: of the seat; of several, all, with blanks between them.
         """
-        return run("HOLD_SEAT", store.seats.hold, job_id, seat_id, user, request_id)
+        return run("HOLD_SEAT", store.best.hold, job_id, seat_id, user, request_id)
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:

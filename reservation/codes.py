@@ -37,6 +37,8 @@ class Code(IntEnum):
     NOT_RESERVED = 31
     NOT_OWNER = 32
     HOLD_CEILING = 33
+    NO_SEATS_TOGETHER = 38
+    TOO_FEW_SEATS = 39
     # No verdict
     QUEUE_FULL = 40
     EVENT_INCOMPLETE = 41
@@ -54,6 +56,7 @@ class Code(IntEnum):
     WEBHOOK_UNKNOWN = 56
     DELIVERY_UNKNOWN = 57
     WEBHOOKS_CHANGED = 58
+    PICK_AGAIN = 60
     OWNER_CHANGED = 65
 
     @property

@@ -59,7 +59,7 @@ class Counts:
 
     def job_ended(self, kind: JobType, job_id: JobId, verdict: Verdict) -> None:
         """Counts the job's end, if it is this verdict's: not one that it had had before."""
-        code, now_ms, waited_ms = verdict
+        code, now_ms, waited_ms, _ = verdict
         if waited_ms is None:
             return
         metrics.job_ended(kind, code, waited_ms)

@@ -173,6 +173,32 @@ class LimitReached(Refused):
         return {"limit": self.limit, "held": self.held, "requested": self.requested}
 
 
+class NotSeated(Refused):
+    """Raised when a group cannot be seated: not together, or not at all.
+
+    Attributes:
+        largest_block: most free seats next to one another.
+        free: free seats.
+    """
+
+    retryable, retry_after_s = True, 5
+
+    def __init__(self, code: Code, largest_block: int, free: int) -> None:
+        super().__init__(code, not_seated(code, largest_block, free))
+        self.largest_block, self.free = largest_block, free
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"largestBlock": self.largest_block, "free": self.free}
+
+
+class PickAgain(ReservationError):
+    """Raised when some of the best seats are gone, or others have picked them. Nobody is told."""
+
+    def __init__(self) -> None:
+        super().__init__("Others were faster.")
+
+
 class SalesNotOpen(Refused):
     """Raised when a seat is to be held before the sale begins.
 
@@ -312,6 +338,13 @@ def none_of_them(found: Sequence[str]) -> str:
     return f"All of the seats or none: {', '.join(shown)}{', …' if len(found) > _SHOWN else ''}."
 
 
+def not_seated(code: Code, largest_block: int, free: int) -> str:
+    """Why a group cannot be seated, for people."""
+    if code == Code.TOO_FEW_SEATS:
+        return f"Free seats: {free}."
+    return f"Free seats next to one another: at most {largest_block}, of {free}."
+
+
 def refusal(
     code: Code, *rest: int | str, limit: int = 0, event_id: str = "", several: bool = False
 ) -> ReservationError:
@@ -364,6 +397,10 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event
             return HoldCeiling(numbers[0])
         case Code.LIMIT_REACHED:
             return LimitReached(limit, *numbers)
+        case Code.NO_SEATS_TOGETHER | Code.TOO_FEW_SEATS:
+            return NotSeated(code, *numbers)
+        case Code.PICK_AGAIN:
+            return PickAgain()
         case Code.SALES_NOT_OPEN:
             return SalesNotOpen(*numbers)
         case Code.ADMISSION_REQUIRED:

@@ -9,7 +9,8 @@ from reservation.codes import Code
 from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
-from reservation.models import Event, EventList, EventSummary, SeatMap, WaitingRoom
+from reservation.layouts import default_sections, sections_of
+from reservation.models import Event, EventList, EventSummary, Layout, NewLayout, SeatMap, WaitingRoom
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 
@@ -103,6 +104,7 @@ class Events:
         *,
         opens_at: int | None = None,
         room: WaitingRoom | None = None,
+        layout: NewLayout | None = None,
     ) -> Event:
         """Creates an event with seats 1 to `total_seats`, all free.
 
@@ -113,12 +115,15 @@ class Events:
             once: the request, if it may be sent again. What has begun is gone on with then, or found.
             opens_at: when sales begin, epoch ms; None: at once.
             room: how who wants to hold seats is let in; None: everybody is.
+            layout: where the seats are; it has `total_seats`.
         """
         terms: dict[str, str | int] = {}
         if opens_at is not None:
             terms["opensAt"] = opens_at
         if room is not None:
             terms.update(Rooms.fields(room))
+        if layout is not None:
+            terms["layout"] = layout.model_dump_json(by_alias=True, exclude_defaults=True)
         if once is not None:
             return self._create_once(name, total_seats, terms, once)
         try:
@@ -177,6 +182,14 @@ class Events:
         if fields[0] is None:
             raise refusal(Code.EVENT_UNKNOWN)
         return Event(id=event_id, **_members(fields))
+
+    def layout(self, event_id: str) -> Layout:
+        """Where an event's seats are. Raises NotFound, StateUnavailable."""
+        total, given = self._scripts.execute("HMGET", keys.event(event_id), "totalSeats", "layout")
+        if total is None:
+            raise refusal(Code.EVENT_UNKNOWN)
+        sections = sections_of(NewLayout.model_validate_json(given)) if given else default_sections(int(total))
+        return Layout(event=event_id, total_seats=int(total), given=bool(given), sections=sections)
 
     def newest(self, limit: int, after: str = "") -> EventList:
         """Lists events with the numbers of their seats, those that were begun last first. One that is begun meanwhile

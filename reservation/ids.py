@@ -18,8 +18,8 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _EVENT_LENGTH = 10
 #: Letters and digits of a job's token: 129 bits, because whoever has it can read the job.
 _TOKEN_LENGTH = 25
-#: Most seats an event can have, and so the highest seat number.
-MAX_SEATS = 10_000
+#: Fewest and most seats an event can have; the latter is the highest seat number.
+MIN_SEATS, MAX_SEATS = 10, 10_000
 #: Most seats that one call is about: a script that works on them keeps everybody else waiting.
 MAX_GROUP = 50
 

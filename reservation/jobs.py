@@ -11,7 +11,7 @@ from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import NotFound, conflicts, none_of_them, refusal
 from reservation.ids import JobId, SeatId, parse_seats
-from reservation.models import INSIDER, Conflict, Job, JobData, JobResult, JobType, Seat, SeatStatus
+from reservation.models import INSIDER, Adjacent, Conflict, Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
 
 #: Keys that a SCAN looks at in one go: less than a millisecond, in which nobody else is served.
@@ -35,18 +35,25 @@ _REFUSED = {
     Code.SEAT_UNKNOWN: "There is no such seat.",
     Code.LIMIT_REACHED: "You hold as many seats as is allowed.",
     Code.HOLD_EXPIRED: "Your hold had ended.",
+    Code.NO_SEATS_TOGETHER: "There are not so many free seats next to one another.",
+    Code.TOO_FEW_SEATS: "There are not so many free seats.",
     Code.DEADLINE_PASSED: "The request could not be carried out in time. Nothing was changed.",
     Code.INTERNAL_ERROR: "The request could not be carried out. Nothing was changed.",
 }
 
 
 class Task(NamedTuple):
-    """What a worker needs to know of a job. Its seats are all of one event."""
+    """What a worker needs to know of a job. Its seats are all of one event.
+
+    Attributes:
+        adjacent: of one for the best seats; those it has are a first choice then.
+    """
 
     type: JobType
     seats: tuple[SeatId, ...]
     user: str
     request_id: str
+    adjacent: Adjacent | None = None
 
 
 class OpenJob(NamedTuple):
@@ -153,12 +160,12 @@ class Ledger:
         return list(self._read([JobId.parse(text) for text in ids]))
 
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
-        names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts"]
+        names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts", "adjacent"]
         replies = self._scripts.execute_each([("HMGET", keys.job(job_id), *names) for job_id in job_ids])
         for job_id, fields in zip(job_ids, replies, strict=True):
             if fields is not None and fields[0] is not None:
-                type_, seats, user, request, *numbers = fields
-                yield OpenJob(job_id, Task(type_, parse_seats(seats), user, request), *map(int, numbers))
+                type_, seats, user, request, *numbers, adjacent = fields
+                yield OpenJob(job_id, Task(type_, parse_seats(seats), user, request, adjacent), *map(int, numbers))
 
     def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:
         """Takes the right to send jobs' messages once more; returns those of which it got it. Raises
@@ -207,10 +214,12 @@ def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = 
             seat_ids=seat_ids,
             user=fields["user"],
             reference=fields.get("reference"),
+            adjacent=fields.get("adjacent"),
+            quantity=len(seat_ids) if "adjacent" in fields else None,
         ),
         status=fields["status"],
         retry_of=fields.get("retryOf"),
-        result=None if is_open else _result(fields, seat_ids, now),
+        result=None if is_open else _result(fields, fields["got"].split(" ") if "got" in fields else seat_ids, now),
         created_at=fields["createdAt"],
         completed_at=fields.get("completedAt"),
         deadline=deadline,
@@ -226,11 +235,14 @@ def _result(fields: dict[str, str], seat_ids: list[str], now: int) -> JobResult:
         limit, held, requested = (
             int(fields[name]) if name in fields else None for name in ("limit", "held", "requested")
         )
+        largest_block, free = (int(fields[name]) if name in fields else None for name in ("largestBlock", "free"))
         found = fields.get("against", "").split()
         against = [Conflict.model_validate(each) for each in conflicts(event_id, found)]
         return JobResult(
             success=False,
             message=none_of_them(found) if found else _REFUSED[code],
+            largest_block=largest_block,
+            free=free,
             error=code.slug,
             limit=limit,
             held=held,

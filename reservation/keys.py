@@ -2,7 +2,8 @@
 event sit in one slot and a script may change them together.
 
     event:{E}                hash    id, name, totalSeats, createdAt ms; version: number of changes;
-                                     tickets: last one given; endedAt, pace: see lua/_job.lua.
+                                     tickets: last one given; endedAt, pace: see lua/_job.lua;
+                                     layout: as it was given, JSON;
                                      opensAt ms; admitPerMinute, admissionTtl s, roomKey (secret, hex),
                                      nextSlot µs: of one with a waiting room (lua/_room.lua).
                                      Written last, so an event is whole or absent
@@ -11,6 +12,8 @@ event sit in one slot and a script may change them together.
     event:{E}:holds          zset    seats on hold, by when the hold ends, ms: the truth about expiry
     event:{E}:holder:<uuid>  zset    one user's held seats, by the same; expires with the last of them
     event:{E}:buyer:<uuid>   zset    one user's reserved seats, by when they were reserved, ms
+    event:{E}:picked         zset    numbers of seats that open jobs for the best ones have picked, by
+                                     their deadlines, ms; only other such jobs leave them alone
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
                                      request; trimmed by age
     event:{E}:failures       stream  jobs that have failed: seq, seat (numbers, with blanks between them),
@@ -40,7 +43,8 @@ event sit in one slot and a script may change them together.
                                      requested; against: seats in the way, as number and letter;
                                      reference: of a reservation, the client's;
                                      retryOf: the failed job that it repeats; awaited: channels on
-                                     which its end is told
+                                     which its end is told; adjacent: it is for the best seats,
+                                     required or preferred together; got: those it got
     events                   zset    all events, by creation
     webhook-events           zset    events that have webhooks, by when last touched
     active-events            zset    events that may have open jobs or holds, by when last touched
@@ -102,6 +106,10 @@ def holder(event_id: str, user: str) -> str:
 
 def buyer(event_id: str, user: str) -> str:
     return f"event:{{{event_id}}}:buyer:{user}"
+
+
+def picked(event_id: str) -> str:
+    return f"event:{{{event_id}}}:picked"
 
 
 def changes(event_id: str) -> str:

@@ -4,28 +4,46 @@ made of, and what the OpenAPI documents are generated from. Times are epoch mill
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from reservation.errors import InvalidId
 from reservation.ids import (
+    EVENT_ID_PATTERN,
     JOB_ID_PATTERN,
     MAX_GROUP,
     MAX_SEATS,
+    MIN_SEATS,
     SEAT_ID_PATTERN,
     TICKET_PATTERN,
     UUID_PATTERN,
     SeatId,
+    parse_event_id,
     parse_uuid,
 )
 
 Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
 SeatStatus = Literal["Available", "On hold", "Reserved"]
 JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
+#: Whether a group has to sit together, or only would like to.
+Adjacent = Literal["required", "preferred"]
 JobStatus = Literal["waiting", "active", "completed", "failed"]
 TicketStatus = Literal["early", "waiting", "admitted"]
+
+#: Most sections and rows of a layout, most seats of a row, and most kinds of rows that a section lists.
+MAX_SECTIONS, MAX_ROWS, MAX_ROW, _MAX_KINDS = 50, 1_000, 1_000, 100
 
 #: A viewer to whom every user is shown: the service itself, and who may see all.
 INSIDER = "*"
@@ -110,6 +128,90 @@ class _Request(ApiModel):
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False, validate_by_alias=True)
 
 
+def _given(value: object) -> object:
+    if value is None:
+        raise ValueError("must not be null; leave it out")
+    return value
+
+
+#: Of a member that may be left out: null is another thing, and says nothing.
+_NotNull = BeforeValidator(_given)
+
+
+_ShownName = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": _NAME_PATTERN})]
+
+
+def row_name(place: int) -> str:
+    """What a row without a name is called, by its place from 0: A to Z, AA, AB, and so on."""
+    name = ""
+    while place >= 0:
+        place, letter = divmod(place, 26)
+        name = chr(ord("A") + letter) + name
+        place -= 1
+    return name
+
+
+class NewRows(_Request):
+    """One row of a section, or several alike."""
+
+    seats: Annotated[int, Field(ge=1, le=MAX_ROW, description="Seats of each.", examples=[25])]
+    count: Annotated[int, Field(ge=1, le=MAX_ROWS, description="So many rows alike.", examples=[12])] = 1
+    name: Annotated[
+        Annotated[_ShownName, Field(max_length=20)] | None,
+        _NotNull,
+        Field(description="Of a single row. Otherwise rows go by letters: A to Z, AA, AB, …", examples=["A"]),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.name is not None and self.count > 1:
+            raise ValueError("only a single row can have a name of its own")
+        return self
+
+
+class NewSection(_Request):
+    """A section of a hall."""
+
+    name: Annotated[_ShownName, Field(max_length=50, examples=["Stalls"])]
+    rank: Annotated[
+        int, Field(ge=1, le=1000, description="1 is best. Sections of one rank are equally good.", examples=[1])
+    ] = 1
+    rows: Annotated[list[NewRows], Field(min_length=1, max_length=_MAX_KINDS, description="The best row first.")]
+
+    @property
+    def row_names(self) -> list[str]:
+        """Of each row."""
+        names: list[str] = []
+        for rows in self.rows:
+            names += [rows.name or row_name(len(names) + i) for i in range(rows.count)]
+        return names
+
+
+class NewLayout(_Request):
+    """How the seats are laid out. They are numbered through, section by section and row by row."""
+
+    sections: Annotated[list[NewSection], Field(min_length=1, max_length=MAX_SECTIONS)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if sum(rows.count for section in self.sections for rows in section.rows) > MAX_ROWS:
+            raise ValueError(f"must have at most {MAX_ROWS:,} rows in all")
+        if not MIN_SEATS <= self.seats <= MAX_SEATS:
+            raise ValueError(f"must have {MIN_SEATS} to {MAX_SEATS:,} seats in all, and has {self.seats:,}")
+        names = [section.name for section in self.sections]
+        if len(set(names)) < len(names):
+            raise ValueError("must not have two sections of one name")
+        for section in self.sections:
+            if len(set(section.row_names)) < len(section.row_names):
+                raise ValueError(f"must not have two rows of one name in {section.name}")
+        return self
+
+    @property
+    def seats(self) -> int:
+        """How many there are."""
+        return sum(rows.count * rows.seats for section in self.sections for rows in section.rows)
+
+
 AdmitPerMinute = Annotated[
     int, Field(ge=1, le=60_000, description="How many are admitted a minute, at even intervals.", examples=[600])
 ]
@@ -130,16 +232,6 @@ OpensAt = Annotated[
 ]
 
 
-def _given(value: object) -> object:
-    if value is None:
-        raise ValueError("must not be null; leave it out")
-    return value
-
-
-#: Of a member that may be left out: null is another thing, and says nothing.
-_NotNull = BeforeValidator(_given)
-
-
 class NewWaitingRoom(_Request):
     """How people are let in who want to buy."""
 
@@ -148,7 +240,7 @@ class NewWaitingRoom(_Request):
 
 
 class NewEvent(_Request):
-    """What to sell."""
+    """What to sell: so many seats, or those of a layout."""
 
     name: Annotated[
         str,
@@ -160,11 +252,41 @@ class NewEvent(_Request):
             json_schema_extra={"pattern": _NAME_PATTERN},
         ),
     ]
-    total_seats: Annotated[int, Field(ge=10, le=MAX_SEATS, description="Seats to sell.", examples=[500])]
+    total_seats: Annotated[
+        Annotated[int, Field(ge=MIN_SEATS, le=MAX_SEATS)] | None,
+        _NotNull,
+        Field(description="Seats to sell. May be left out with a layout, and is as many as that has.", examples=[500]),
+    ] = None
+    layout: Annotated[
+        NewLayout | None,
+        _NotNull,
+        Field(description="Where the seats are. Otherwise they get rows by a rule of the service's."),
+    ] = None
     opens_at: Annotated[OpensAt | None, _NotNull] = None
     waiting_room: Annotated[
         NewWaitingRoom | None, _NotNull, Field(description="Seats can be held only by who was admitted from it.")
     ] = None
+
+    @model_validator(mode="after")
+    def _has_seats(self) -> Self:
+        if self.layout is None and self.total_seats is None:
+            raise _wrong("totalSeats", "missing")
+        if self.layout is not None and self.total_seats not in (None, self.layout.seats):
+            said = PydanticCustomError(
+                "seats", "must be as many as the layout has, {seats}", {"seats": self.layout.seats}
+            )
+            raise _wrong("totalSeats", said)
+        return self
+
+    @property
+    def seats(self) -> int:
+        """How many there are."""
+        return self.total_seats if self.layout is None else self.layout.seats  # type: ignore[return-value]  # as checked
+
+
+def _wrong(member: str, why: str | PydanticCustomError) -> ValidationError:
+    """What is wrong with one member, if it takes another to see it."""
+    return ValidationError.from_exception_data("request", [InitErrorDetails(type=why, loc=(member,), input=None)])
 
 
 class SeatAction(_Request):
@@ -213,6 +335,26 @@ class Reserving(SeatAction):
             examples=["order-2026-1147"],
         ),
     ] = ""
+
+
+class Group(_Request):
+    """So many of an event's best seats, and the user who wants them, unless a token says who that is."""
+
+    event_id: Annotated[
+        str,
+        AfterValidator(_says_why(parse_event_id)),
+        Field(description="The event.", examples=[_EVENT], json_schema_extra={"pattern": EVENT_ID_PATTERN}),
+    ]
+    quantity: Annotated[
+        int, Field(ge=1, le=MAX_GROUP, description="How many, none of which the user holds yet.", examples=[2])
+    ]
+    adjacent: Annotated[
+        Adjacent,
+        Field(
+            description="`required`: next to one another in one row, or none. `preferred`: otherwise near one another."
+        ),
+    ] = "preferred"
+    user: UserField = ""
 
 
 class QueueEntry(_Request):
@@ -271,6 +413,33 @@ class Ticket(ApiModel):
     ] = None
     server_time: Millis
     status_endpoint: Annotated[str, Field(examples=[f"/events/{_EVENT}/queue/{_TICKET}"])]
+
+
+class LayoutRow(ApiModel):
+    """A row: its seats have consecutive numbers."""
+
+    name: Annotated[str, Field(examples=["A"])]
+    first: Annotated[int, Field(description="The number of its first seat.", examples=[1])]
+    seats: Annotated[int, Field(description="How many it has.", examples=[25])]
+
+
+class LayoutSection(ApiModel):
+    """A section of a hall."""
+
+    name: Annotated[str, Field(examples=["Stalls"])]
+    rank: Annotated[int, Field(description="1 is best. Sections of one rank are equally good.", examples=[1])]
+    rows: Annotated[list[LayoutRow], Field(description="The best first.")]
+
+
+class Layout(ApiModel):
+    """Where the seats of an event are. It never changes."""
+
+    event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]
+    total_seats: Annotated[int, Field(examples=[500])]
+    given: Annotated[
+        bool, Field(description="Whether the event was created with it; otherwise it is the service's rule.")
+    ]
+    sections: list[LayoutSection]
 
 
 Free = Annotated[int, Field(description="Seats that are free.", examples=[497])]
@@ -474,6 +643,11 @@ class JobData(ApiModel):
     reference: Annotated[
         str | None, Field(description="Of a reservation, what the client calls it; shown like the user.")
     ] = None
+    quantity: Annotated[
+        int | None,
+        Field(description="Of a job for the best seats, whose first choice are `seatIds`: how many it is to get."),
+    ] = None
+    adjacent: Annotated[Adjacent | None, Field(description="The same: whether they have to be together.")] = None
 
 
 class JobResult(ApiModel):
@@ -489,6 +663,7 @@ class JobResult(ApiModel):
         str | None,
         Field(
             description="For programs: `seat-held`, `seat-reserved`, `limit-reached`, `hold-expired`, `seat-unknown`, "
+            "`no-seats-together`, `too-few-seats`, "
             "or why there is no verdict: `deadline-passed`, `internal-error`.",
             examples=["seat-held"],
         ),
@@ -498,6 +673,11 @@ class JobResult(ApiModel):
     requested: Annotated[int | None, Field(description="With `limit-reached`: seats that would have been added.")] = (
         None
     )
+    largest_block: Annotated[
+        int | None,
+        Field(description="With `no-seats-together` and `too-few-seats`: most free seats next to one another."),
+    ] = None
+    free: Annotated[int | None, Field(description="With those: free seats.")] = None
     conflicts: Annotated[
         list[Conflict] | None, Field(description="Of several seats, those because of which none was got.")
     ] = None

@@ -1,6 +1,5 @@
 """Repeating a failed job: a new job for the same seats and user, which says which one it repeats."""
 
-from functools import partial
 from typing import NamedTuple
 
 from reservation import keys
@@ -46,9 +45,10 @@ def retry(store: Store, failed: JobId) -> Retry:
     kept_ms = max(0, int(store.scripts.execute("PTTL", keys.job(failed))))
     once = Once(b"", keys.retried(failed), NO_KEY, kept_ms + _REMEMBER_MS)
     job_id = JobId.new(failed.event)
+    named = task.seats, task.user, job_id, task.request_id
     if task.type == "HOLD_SEAT":
-        accept = store.seats.accept_hold
+        accepted = store.seats.accept_hold(*named, once=once, retry_of=failed, adjacent=task.adjacent, gone=True)
     else:
-        accept = partial(store.seats.accept_reserve, reference=job.data.reference or "")
-    accepted = accept(task.seats, task.user, job_id, task.request_id, once=once, retry_of=failed)
+        reference = job.data.reference or ""
+        accepted = store.seats.accept_reserve(*named, once=once, retry_of=failed, reference=reference)
     return Retry(task, JobId.parse(accepted.job_id), accepted.job_id == str(job_id))

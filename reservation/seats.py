@@ -14,7 +14,7 @@ from reservation.errors import ReservationError, StateUnavailable, refusal
 from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
 from reservation.ids import JobId, SeatId, joined
-from reservation.models import OwnSeats, Seat
+from reservation.models import Adjacent, OwnSeats, Seat
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 from reservation.settings import Settings
@@ -95,12 +95,28 @@ class Verdict(NamedTuple):
     Attributes:
         code: how the job ended, now or earlier; JOB_UNKNOWN if there is no such job.
         now: the server's clock, epoch ms.
-        waited_ms: from acceptance until now; None if the job had ended before or is not there.
+        waited_ms: from acceptance until now; None if the job had ended before, has not ended, or is not there.
+        adjacent: with PICK_AGAIN, what the seats have to be.
     """
 
     code: Code
     now: int
     waited_ms: int | None
+    adjacent: Adjacent = "preferred"
+
+
+class Lack(NamedTuple):
+    """Why the best seats are not to be had.
+
+    Attributes:
+        code: NO_SEATS_TOGETHER or TOO_FEW_SEATS.
+        largest_block: most free seats next to one another.
+        free: free seats.
+    """
+
+    code: Code
+    largest_block: int
+    free: int
 
 
 class Seats:
@@ -171,8 +187,10 @@ class Seats:
         once: Once | None = None,
         retry_of: JobId | None = None,
         admission: str = "",
+        adjacent: Adjacent | None = None,
+        gone: bool = False,
     ) -> Accepted:
-        """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached,
+        """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached, PickAgain,
         QueueFull, SalesNotOpen, AdmissionRequired, KeyReused, or StateUnavailable with the job id, because it may
         have been entered.
 
@@ -181,11 +199,16 @@ class Seats:
             once: the request, if it may be sent again; it is answered with the first one's job then.
             retry_of: the failed job that this one repeats.
             admission: of the event's waiting room; empty: none.
+            adjacent: for so many of the best seats, of which these are the first choice.
+            gone: they need not be free, nor left alone by other such jobs: it gets others then.
         """
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
         own.append(self._rooms.admitted_until(job_id.event, user, admission))
-        return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
+        if adjacent is None:
+            return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
+        picked = keys.picked(job_id.event)
+        return self._accept("accept_hold", seats, user, job_id, request_id, once, [*own, adjacent, int(gone)], picked)
 
     def accept_reserve(
         self,
@@ -219,15 +242,16 @@ class Seats:
         request_id: str,
         once: Once | None,
         own: Sequence[str | int],
+        *more_keys: str,
     ) -> Accepted:
         seats = _each(named)
         self._touch(job_id.event)
-        names = [keys.job(job_id), keys.jobs(job_id.event)]
         if once is None:
             record: list[str | int] = ["", 0]
+            record_key = [*more_keys]  # those that follow have their places
         else:
-            names.append(once.record)
-            record = [once.fingerprint, once.ttl_ms]
+            record_key, record = [once.record], [once.fingerprint, once.ttl_ms]
+        names = [keys.job(job_id), keys.jobs(job_id.event), *record_key, *more_keys]
         try:
             not_after = self._clock.in_ms(_CALL_MS)
             reply = self._run(script, names, seats, user, user, request_id, job_id, [*record, *own], not_after)
@@ -235,10 +259,13 @@ class Seats:
             if error.__cause__ is None:
                 raise  # nothing was sent
             raise StateUnavailable(str(job_id)) from error.__cause__
+        return self._accepted(reply, once, job_id.event, several=len(seats) > 1)
+
+    def _accepted(self, reply: list[Any], once: Once | None, event_id: str, *, several: bool) -> Accepted:
         code, _, *rest = _first_time(reply, once)
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs
-            raise _refused(code, rest, seats, limit)
+            raise refusal(Code(code), *rest, limit=limit, event_id=event_id, several=several)
         rank, pace_us, accepted_id, lag_ms = rest
         return Accepted(accepted_id, rank, pace_us, lag_ms)
 
@@ -265,15 +292,30 @@ class Seats:
         self._touched[event_id] = now + _TOUCH_S
 
     def hold(self, seats: Named, user: str, job_id: JobId, request_id: str = "") -> Verdict:
-        """Holds the seats for a job and writes the verdict. Raises StateUnavailable."""
+        """Holds the seats for a job and writes the verdict; or says PICK_AGAIN of a job for the best seats if these are
+        gone, which can then be held others. Raises StateUnavailable."""
         policy = self._policy
         own = [policy.result_ttl_ms, policy.hold_ms, policy.max_held]
-        return _verdict(self._run_job("hold", seats, user, request_id, job_id, own))
+        return _verdict(self._run_job("hold", seats, user, request_id, job_id, own, keys.picked(job_id.event)))
 
     def reserve(self, seats: Named, user: str, job_id: JobId, request_id: str = "") -> Verdict:
         """Reserves the seats for a job and writes the verdict. Raises StateUnavailable."""
         own, buyer = [self._policy.result_ttl_ms], keys.buyer(job_id.event, user)
         return _verdict(self._run_job("reserve", seats, user, request_id, job_id, own, buyer))
+
+    def decline(self, seats: Named, user: str, job_id: JobId, lack: Lack) -> Verdict:
+        """Ends a job for the best seats, which are not to be had. Raises StateUnavailable."""
+        own = [self._policy.result_ttl_ms, int(lack.code), lack.largest_block, lack.free]
+        return _verdict(self._run_job("decline", seats, user, "", job_id, own, keys.picked(job_id.event)))
+
+    def refuse(self, event_id: str, lack: Lack, once: Once | None) -> Accepted:
+        """Refuses a request for the best seats. Returns the job if it had been accepted before. Raises NotSeated and
+        what `accept_hold` does."""
+        reply: list[Any] = [lack.code, 0, lack.largest_block, lack.free]
+        if once is not None:
+            own = [int(lack.code), lack.largest_block, lack.free]
+            reply = self._scripts.run("refuse", [once.record], [once.fingerprint, once.ttl_ms, *own])
+        return self._accepted(reply, once, event_id, several=True)
 
     def fail(self, seats: Named, user: str, job_id: JobId, code: Code) -> Verdict:
         """Ends a job without a verdict and takes its pins back. Raises StateUnavailable.
@@ -423,8 +465,8 @@ def _each(named: Named) -> Sequence[SeatId]:
     return (named,) if isinstance(named, SeatId) else named
 
 
-def _refused(code: int, rest: list[Any], seats: Sequence[SeatId], limit: int = 0) -> ReservationError:
-    return refusal(Code(code), *rest, limit=limit, event_id=seats[0].event, several=len(seats) > 1)
+def _refused(code: int, rest: list[Any], seats: Sequence[SeatId]) -> ReservationError:
+    return refusal(Code(code), *rest, event_id=seats[0].event, several=len(seats) > 1)
 
 
 def _on_hold(seat_id: str, user: str, now: int, expires_at: int, reserving_until: int = 0) -> Seat:
@@ -464,6 +506,8 @@ def _first_time(reply: list[Any], once: Once | None) -> list[Any]:
     return [code - _AGAIN, *rest]
 
 
-def _verdict(reply: list[int]) -> Verdict:
+def _verdict(reply: list[Any]) -> Verdict:
     code, now, *created = reply
+    if code == Code.PICK_AGAIN:
+        return Verdict(Code(code), now, None, created[0])
     return Verdict(Code(code), now, now - created[0] if created else None)

@@ -13,6 +13,7 @@ from reservation.events import Events
 from reservation.fleet import Fleet
 from reservation.guard import PROBE_TIMEOUT_S, Guard, ServerClock
 from reservation.jobs import Ledger
+from reservation.picks import BestSeats
 from reservation.pipelining import Pipelining
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts, source
@@ -38,6 +39,7 @@ class Store:
     changes: ChangeLog
     audit: Audit
     counts: Counts
+    best: BestSeats
     webhooks: Webhooks
 
     @classmethod
@@ -64,8 +66,9 @@ class Store:
         rooms, policy = Rooms(scripts), Policy.of(settings)
         seats, audit = Seats(scripts, policy, clock, rooms), Audit(scripts, policy.retention_ms, policy.audit_key)
         events, jobs, changes, counts = Events(scripts), Ledger(scripts), ChangeLog(scripts), Counts()
-        fleet, webhooks = Fleet(scripts, counts), Webhooks.of(scripts, settings)
-        return cls(servers, guard, scripts, events, seats, rooms, jobs, fleet, changes, audit, counts, webhooks)
+        fleet, best = Fleet(scripts, counts), BestSeats(scripts, events, seats)
+        webhooks = Webhooks.of(scripts, settings)
+        return cls(servers, guard, scripts, events, seats, rooms, jobs, fleet, changes, audit, counts, best, webhooks)
 
     @property
     def client(self) -> redis.Redis:

@@ -11,7 +11,7 @@ from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
 from reservation.idempotency import Once
 from reservation.ids import SeatId, joined, parse_uuid
-from reservation.models import INSIDER, NewEvent, QueueEntry, Reserving, SeatAction
+from reservation.models import INSIDER, Group, NewEvent, QueueEntry, Reserving, SeatAction
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses
 from reservation_http.errors import InvalidRequest, ScopeMissing, TokenMissing, UserMismatch
@@ -61,6 +61,14 @@ class Action(NamedTuple):
     user: str
     by: str
     reference: str
+    once: Once | None
+
+
+class Wish(NamedTuple):
+    """So many of the best seats that a user wants; `once` if the request may be sent again."""
+
+    group: Group
+    user: str
     once: Once | None
 
 
@@ -170,6 +178,18 @@ class Access:
         once = self._once(req, caller.user, key, joined(action.seats) + about, action.seats[0].event)
         return Action(action.seats, user, caller.user, reference, once)
 
+    def wish(self, req: falcon.Request) -> Wish:
+        """Which of the best seats somebody wants. Raises as `action` does."""
+
+        def read(caller: Caller) -> tuple[Caller, tuple[Group, str]]:
+            self._require_token(caller)
+            group = read_body(req, Group)
+            return self._acting(caller, group.user), (group, read_key(req))
+
+        caller, (group, key) = self._admit(req, "user", read)
+        once = self._once(req, caller.user, key, f"{group.quantity} {group.adjacent}", group.event_id)
+        return Wish(group, caller.user, once)
+
     def entrant(self, req: falcon.Request) -> str:
         """The user who wants a ticket of a waiting room. Raises as `action` does."""
 
@@ -188,7 +208,7 @@ class Access:
             return caller, (read_body(req, NewEvent), read_key(req))
 
         caller, (new, key) = self._admit(req, "events", read)
-        content = f"{new.total_seats} {new.name}"
+        content = f"{new.seats} {new.name}"
         # No name has a line break. Without more the content is as it always was: keys outlive an upgrade.
         if more := new.model_dump_json(exclude={"total_seats", "name"}, exclude_none=True).removeprefix("{}"):
             content += f"\n{more}"

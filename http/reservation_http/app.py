@@ -23,8 +23,16 @@ from reservation_http.lag import QueueLag
 from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.audit import EventAudit
+from reservation_http.resources.best import BestAvailable
 from reservation_http.resources.docs import ApiDocument, ProblemPages, QuickStart, ReferencePage
-from reservation_http.resources.events import EventById, EventCreation, EventIndex, FreeSeatList, SeatStates
+from reservation_http.resources.events import (
+    EventById,
+    EventCreation,
+    EventIndex,
+    EventLayout,
+    FreeSeatList,
+    SeatStates,
+)
 from reservation_http.resources.feed import EventChanges, EventStream
 from reservation_http.resources.health import Liveness, Readiness
 from reservation_http.resources.jobs import JobStatus
@@ -45,12 +53,12 @@ from reservation_http.resources.webhooks import EventWebhook, EventWebhooks, Web
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, a hundred events or messages, a thousand changes, a host that
-#: has to be found, a megabyte of page, or every process's figures. They go to the same resource however many slashes
-#: they begin with.
+#: Paths of what takes long: ten thousand seats at once, or the best of them, a hundred events or messages, a thousand
+#: changes, a host that has to be found, a megabyte of page, or every process's figures. They go to the same resource
+#: however many slashes they begin with.
 _SLOW = re.compile(
-    r"/*(events$|events/create|events/[^/]*/(seats|holds|audit|webhooks|webhooks/[^/]*/deliveries)$|"
-    r"seats/list/|docs|openapi|problems|metrics|ops/figures)"
+    r"/*(events$|events/create|events/[^/]*/(seats|holds|layout|audit|webhooks|webhooks/[^/]*/deliveries)$|"
+    r"seats/(list/|best-available$)|docs|openapi|problems|metrics|ops/figures)"
 ).match
 
 
@@ -117,6 +125,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events", EventIndex(store.events, access)),
         ("/events/create", EventCreation(store.events, access, services.admission_ttl_s)),
         ("/events/{event_id}", EventById(store.events, access)),
+        ("/events/{event_id}/layout", EventLayout(store.events, access)),
         ("/events/{event_id}/seats", SeatStates(store.events, access)),
         ("/events/{event_id}/stream", EventStream(services.stream, access)),
         ("/events/{event_id}/changes", EventChanges(services.stream, access)),
@@ -131,6 +140,7 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/seats/list/{event_id}", FreeSeatList(store.events, access)),
         ("/seats/get/{seat_id}", SeatById(store.seats, access)),
         ("/seats/hold", SeatHold(store.seats, queue, lag, access, waits)),
+        ("/seats/best-available", BestAvailable(store.best, store.seats, queue, lag, access, waits)),
         ("/seats/refresh", SeatRefresh(store.seats, access)),
         ("/seats/release", SeatRelease(store.seats, access)),
         ("/seats/reserve", SeatReserve(store.seats, queue, lag, access, waits)),

@@ -11,9 +11,13 @@ from reservation.models import (
     EventList,
     EventSummary,
     FreeSeats,
+    Group,
     Job,
     JobData,
     JobResult,
+    Layout,
+    LayoutRow,
+    LayoutSection,
     NewEvent,
     OwnSeats,
     QueueEntry,
@@ -70,9 +74,21 @@ _DELIVERY = Delivery(
 EXAMPLES: dict[type[BaseModel], BaseModel] = {
     type(example): example
     for example in (
-        NewEvent.model_validate({"name": "Opening night", "totalSeats": 500}),
+        NewEvent.model_validate(
+            {
+                "name": "Opening night",
+                "layout": {
+                    "sections": [
+                        {"name": "Stalls", "rows": [{"seats": 25, "count": 12}]},
+                        {"name": "Circle", "rank": 2, "rows": [{"seats": 25, "count": 8}]},
+                    ]
+                },
+                "totalSeats": 500,
+            }
+        ),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
         Reserving.model_validate({"id": _SEAT, "UUID": _USER, "reference": "order-2026-1147"}),
+        Group.model_validate({"eventId": _EVENT, "quantity": 2, "adjacent": "required", "UUID": _USER}),
         QueueEntry.model_validate({"UUID": _USER}),
         Ticket(
             ticket=_TICKET,
@@ -85,6 +101,19 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             status_endpoint=f"/events/{_EVENT}/queue/{_TICKET}",
         ),
         Event(id=_EVENT, name="Opening night", total_seats=500, created_at=_NOW),
+        Layout(
+            event=_EVENT,
+            total_seats=500,
+            given=True,
+            sections=[
+                LayoutSection(
+                    name=name,
+                    rank=rank,
+                    rows=[LayoutRow(name=chr(ord("A") + row), first=first + 25 * row, seats=25) for row in range(rows)],
+                )
+                for name, rank, first, rows in (("Stalls", 1, 1, 12), ("Circle", 2, 301, 8))
+            ],
+        ),
         EventList(
             events=[
                 EventSummary(

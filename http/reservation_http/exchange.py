@@ -12,8 +12,8 @@ from reservation.errors import InvalidId, NotFound
 from reservation_http.errors import BodyTooLarge, InvalidRequest, MalformedJson, UnsupportedMediaType
 from reservation_http.middleware import hide_user
 
-#: Largest body, bytes. The largest valid one, an event with a name of 200 four-byte characters,
-#: escaped, has under 3,000.
+#: Largest body, bytes. An event with a name of 200 four-byte characters, escaped, has under 3,000; one with a layout
+#: may name some 500 rows.
 MAX_BODY = 16_384
 
 #: Longest `Content-Type` that is looked at: the time to read one grows with the square of its length.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Conflict, Millis, QueueEntry, Reserving, SeatAction
+from reservation.models import ApiModel, Conflict, Group, Millis, QueueEntry, Reserving, SeatAction
 from reservation.webhook_models import Message, WebhookType
 from reservation_http import repeats, waiting
 from reservation_http.dialects import Schemas30, Schemas31
@@ -33,7 +33,7 @@ _WITH_BODY = (
 )
 _WITH_KEY = ("idempotency-key-in-use", "idempotency-key-reused")
 #: The bodies that name the user, unless a token does.
-_OF_USERS = (SeatAction, Reserving, QueueEntry)
+_OF_USERS = (SeatAction, Reserving, QueueEntry, Group)
 #: The same where tokens say who asks.
 _TO_BEARERS = ("token-invalid",)
 _WITHOUT_TOKEN = ("token-missing",)
@@ -121,6 +121,8 @@ class Problem(ApiModel):
     limit: Annotated[int | None, Field(description="The limit that was reached: seats, jobs or requests.")] = None
     held: Annotated[int | None, Field(description="Seats you hold.")] = None
     requested: Annotated[int | None, Field(description="Seats that would have been added.")] = None
+    largest_block: Annotated[int | None, Field(description="Most free seats next to one another.")] = None
+    free: Annotated[int | None, Field(description="Free seats.")] = None
     conflicts: Annotated[
         list[Conflict] | None, Field(description="Of several seats, those because of which it was done to none.")
     ] = None

@@ -1,5 +1,5 @@
 -- What the two scripts share that enter a job in the ledger. Beyond `_job`:
---   KEYS[8] the request's record string, if it may be sent again
+--   KEYS[8] the request's record string, if it may be sent again and ARGV[9] is not 0
 --   ARGV[8] fingerprint of the request's content; ARGV[9] how long the record is kept, ms
 -- @include job
 -- @include once
@@ -7,7 +7,7 @@
 -- Answers as before where the request, or this call, was accepted already; refuses what cannot be; otherwise decides by
 -- the seats and the event's pace.
 local function accept(decide)
-  return once(keys_before > 7 and KEYS[8], ARGV[8], ARGV[9], function()
+  return once(tonumber(ARGV[9]) > 0 and KEYS[8], ARGV[8], ARGV[9], function()
     local event = redis.call('HMGET', event_key, 'id', 'pace', 'opensAt', 'admitPerMinute')
     if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
     if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end

@@ -5,24 +5,33 @@
 local job_key, jobs_key = KEYS[6], KEYS[7]
 
 -- The job; nil if there is none, or if it is about other seats or another user than the caller says.
+-- One for the best seats is about so many, whichever: where those that it was entered with are gone, others do.
 local function load_job()
   local f = redis.call('HMGET', job_key,
-    'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference', 'awaited')
-  if not f[1] or f[5] ~= ARGV[4] or f[6] ~= user then return nil end
+    'status', 'code', 'createdAt', 'deadline', 'seatId', 'user', 'reference', 'awaited', 'adjacent')
+  if not f[1] or f[6] ~= user then return nil end
+  if f[5] ~= ARGV[4] and not (f[9] and select(2, string.gsub(f[5], '%S+', '')) == #named) then return nil end
   local job = {
     code = tonumber(f[2] or 0), created = tonumber(f[3]), deadline = tonumber(f[4]),
-    reference = f[7] or '', awaited = f[8],
+    reference = f[7] or '', awaited = f[8], seats = f[5], adjacent = f[9],
   }
   job.ended = f[1] == 'completed' or f[1] == 'failed'
   return job
 end
 
 -- Enters the job in the ledger and gives it the next ticket. `retry_of`: the failed job that it repeats, or ''.
-local function open_job(type, deadline, retry_of)
+-- `adjacent`: of one for the best seats, whether they have to be together: required or preferred.
+local function open_job(type, deadline, retry_of, adjacent)
   redis.call('HSET', job_key, 'type', type, 'status', 'waiting', 'seatId', ARGV[4], 'user', user,
     'request', request_id, 'createdAt', now, 'deadline', deadline, 'sentAt', now, 'attempts', 1)
   if retry_of ~= '' then redis.call('HSET', job_key, 'retryOf', retry_of) end
+  if adjacent then redis.call('HSET', job_key, 'adjacent', adjacent) end
   redis.call('ZADD', jobs_key, redis.call('HINCRBY', event_key, 'tickets', 1), job_id)
+end
+
+-- Gives up what a job for the best seats has picked: it has its verdict.
+local function give_up_picked(job, picked_key)
+  for number in string.gmatch(job.seats, '%-(%d+)') do redis.call('ZREM', picked_key, number) end
 end
 
 -- The answer of an accept: the job's rank among the event's open jobs (0 = next), the event's pace (microseconds

@@ -2,12 +2,13 @@
 Guarantee: of all jobs for a free seat exactly one gets it; no user holds more than the limit; seats
 and verdict change together. Run again it returns the stored verdict and changes nothing; without
 a ledger entry it does nothing; past the job's deadline it fails the job and touches no seat.
-KEYS  1 to 7 as in _job, then 8 event:{E}:failures stream, and the seats'
+KEYS  1 to 7 as in _job, then 8 event:{E}:picked zset, 9 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 length of a hold, ms;
       10 most seats a user may hold
 Returns {code, now ms, createdAt ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,
       LIMIT_REACHED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
-      {JOB_UNKNOWN, now ms} ]]
+      {JOB_UNKNOWN, now ms}; {PICK_AGAIN, now ms, required or preferred} of a job for the best seats if these are
+      gone, which changes nothing: it can be held other ones ]]
 -- @include clock
 -- @include job
 -- @include hold
@@ -21,12 +22,15 @@ if now >= job.deadline then return end_job(job, 'failed', CODE.DEADLINE_PASSED, 
 local seats = load_seats()
 if not seats then return end_job(job, 'completed', CODE.SEAT_UNKNOWN, result_ttl_ms) end
 local code, found, wanted = against_hold(seats)
+-- A seat that the user has already is none of those to be got.
+if job.adjacent and (code or #wanted < #seats) then return {CODE.PICK_AGAIN, now, job.adjacent} end
 if code then return end_job(job, 'completed', code, result_ttl_ms, against(found)) end
 for _, seat in ipairs(wanted) do
   if seat.due then expire(seat) end
 end
 local held = live_holds()
 if #wanted > 0 and held + #wanted > limit then
+  if job.adjacent then give_up_picked(job, KEYS[8]) end
   return end_job(job, 'completed', CODE.LIMIT_REACHED, result_ttl_ms,
     'limit', limit, 'held', held, 'requested', #wanted)
 end
@@ -40,5 +44,9 @@ for _, seat in ipairs(wanted) do
 end
 local ends = {}
 for i, seat in ipairs(seats) do ends[i] = string.format('%.0f', seat.expires) end
+if job.adjacent then
+  redis.call('HSET', job_key, 'got', ARGV[4])
+  give_up_picked(job, KEYS[8])
+end
 return end_job(job, 'completed', #wanted > 0 and CODE.HELD or CODE.HELD_ALREADY, result_ttl_ms,
   'expiresAt', table.concat(ends, ' '))

@@ -17,9 +17,10 @@ from actors.broker import HEARTBEAT_TIMEOUT_MS
 from actors.jobs import QUEUE
 from actors.queue import Queue
 from reservation import keys
+from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
-from reservation.models import Event
+from reservation.models import Event, Group
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import changes, wait_for
@@ -174,3 +175,31 @@ def test_a_worker_killed_on_the_way_leaves_nobody_waiting(stage: Stage) -> None:
     stage.start()
     wait_for(lambda: stage.ended(jobs), 15)
     _held_once(stage)
+
+
+def test_groups_whose_worker_is_killed_are_seated_once(stage: Stage) -> None:
+    """While it picks other seats for them, because theirs are gone: three times, and every group has its seats once."""
+    event = stage.store.events.create("Opening night", 1_000)
+    group = Group.model_validate({"eventId": event.id, "quantity": 4})
+    jobs: list[JobId] = []
+    for _ in range(120):
+        job, user = JobId.new(event.id), str(uuid4())
+        _, seats = stage.store.best.accept(group, user, job)
+        rival, rivals = str(uuid4()), JobId.new(event.id)
+        stage.store.seats.accept_hold(seats[1], rival, rivals)
+        assert stage.store.seats.hold(seats[1], rival, rivals).code == Code.HELD
+        jobs.append(job)
+    assert stage.queue.send_jobs([(job, stage.store.jobs.task(job)) for job in jobs])
+    for killed in range(3):
+        worker = stage.start()
+        seen = 15 * killed
+        wait_for(lambda seen=seen: sum(stage.store.jobs.read(job).ended for job in jobs) > seen)  # type: ignore[misc]  # mypy takes it for another
+        worker.stop(signal.SIGKILL)
+    stage.start()
+    wait_for(lambda: stage.ended(jobs), 20)
+    results = [stage.store.jobs.read(job).result for job in jobs]
+    held = [seat.id for result in results if result and result.success for seat in result.seats or ()]
+    assert len(held) == len(set(held)) == 4 * len(jobs)
+    assert sorted(
+        int(change["seat"]) for change in changes(stage.store, event.id) if change["job"] in map(str, jobs)
+    ) == (sorted(SeatId.parse(seat).number for seat in held))

@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from pydantic import ValidationError
 
-from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN
+from reservation.ids import EVENT_ID_PATTERN, MAX_GROUP, MAX_SEATS, MIN_SEATS, SEAT_ID_PATTERN, UUID_PATTERN
+from reservation.models import NewLayout
 from reservation.outside import MAX_URL
 from reservation.webhook_models import URL_PATTERN
 from reservation_http import repeats
 
 #: A user, an event of 50 seats, and a file for what was answered.
 _USER, _EVENT, _TALLY = (os.environ.get(name, "") for name in ("FUZZED_USER", "FUZZED_EVENT", "FUZZ_TALLY"))
-_IS_SEAT, _IS_USER, _IS_KEY, _IS_URL = (
-    re.compile(pattern).search for pattern in (SEAT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN, URL_PATTERN)
+_IS_SEAT, _IS_EVENT, _IS_USER, _IS_KEY, _IS_URL = (
+    re.compile(pattern).search
+    for pattern in (SEAT_ID_PATTERN, EVENT_ID_PATTERN, UUID_PATTERN, repeats.KEY_PATTERN, URL_PATTERN)
 )
+_LAYOUT = {"sections": [{"name": "Stalls", "rows": [{"seats": 12, "count": 4}, {"name": "Box", "seats": 2}]}]}
 _jobs: deque[str] = deque(maxlen=50)
 #: Events with a waiting room, and tickets of theirs.
 _rooms: deque[str] = deque(maxlen=50)
 _tickets: deque[tuple[str, str]] = deque(maxlen=50)
 #: Integers that a body may have.
-_INTEGERS = ("totalSeats", "opensAt", "admitPerMinute", "admissionTtl")
+_INTEGERS = ("totalSeats", "opensAt", "admitPerMinute", "admissionTtl", "quantity")
 _webhooks: deque[str] = deque(maxlen=5)
 #: Where nobody listens.
 _RECEIVER = "http://127.0.0.1:9/"
@@ -42,6 +46,25 @@ def _is_allowed(url: str) -> bool:
 def _choice(value: object, among: int) -> int:
     """A number for a value, always the same: what Hypothesis tries again has to be what it was."""
     return zlib.crc32(repr(value).encode()) % among
+
+
+def _fits_the_schema(layout: object) -> bool:
+    """Whether a layout is one to the schema, which cannot say how many seats and rows it has in all, nor that no two
+    may have one name."""
+    try:
+        NewLayout.model_validate(layout)
+    except ValidationError as error:
+        return all(e["type"] == "value_error" and e["loc"][-1:] != ("name",) for e in error.errors())
+    return True
+
+
+def _are_seats(ids: list[Any]) -> bool:
+    """Whether they could be several seats, each named once."""
+    return (
+        2 <= len(ids) <= MAX_GROUP
+        and len({*map(repr, ids)}) == len(ids)
+        and all(isinstance(each, str) and _IS_SEAT(each) for each in ids)
+    )
 
 
 @schemathesis.hook
@@ -71,6 +94,20 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
         for name in _INTEGERS:
             if isinstance(number := part.get(name), float) and number.is_integer():
                 part[name] = int(number)
+    if isinstance(body, dict) and "layout" in body and _fits_the_schema(body["layout"]):
+        body["layout"] = _LAYOUT
+        if isinstance(seats := body.get("totalSeats"), int) and MIN_SEATS <= seats <= MAX_SEATS:
+            body["totalSeats"] = 50
+    if (
+        isinstance(body, dict)
+        and isinstance(body.get("eventId"), str)
+        and _IS_EVENT(body["eventId"])
+        and _choice(body, 4)
+    ):
+        body["eventId"] = _EVENT
+    if isinstance(body, dict) and isinstance(ids := body.get("ids"), list) and _are_seats(ids):
+        # Of one event, which JSON Schema cannot say.
+        body["ids"] = [f"{_EVENT}-{1 + (_choice(ids, 50) + place) % 50}" for place in range(len(ids))]
     if (
         isinstance(body, dict)
         and isinstance(body.get("id"), str)

@@ -1,5 +1,6 @@
 """Events: creating, listing, reading, what is free, and what every seat is."""
 
+from hashlib import blake2b
 from typing import Annotated
 
 import falcon
@@ -8,10 +9,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from reservation.errors import InvalidId
 from reservation.events import Events, FreeList
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
-from reservation.models import Event, EventList, FreeSeats, NewEvent, NewWaitingRoom, SeatMap, WaitingRoom
+from reservation.models import Event, EventList, FreeSeats, Layout, NewEvent, NewWaitingRoom, SeatMap, WaitingRoom
 from reservation_http.access import CREATE_EVENTS, Access
-from reservation_http.exchange import digits, path_id, read_query, write
+from reservation_http.exchange import as_json, digits, path_id, read_query, write
 from reservation_http.openapi import operation
+
+#: How long a layout may be kept without asking, seconds. By then the rule for those not given may be another's.
+_KEEP_LAYOUT_S = 3_600
 
 
 def _event(text: str) -> str:
@@ -76,7 +80,7 @@ class EventCreation:
         """The event is there once this answers, with every seat, or not at all."""
         new, once = self._access.creation(req)
         event = self._events.create(
-            new.name, new.total_seats, once, opens_at=new.opens_at, room=self._room(new.waiting_room)
+            new.name, new.seats, once, opens_at=new.opens_at, room=self._room(new.waiting_room), layout=new.layout
         )
         write(resp, event, 201)
         resp.location = f"/events/{event.id}"
@@ -128,6 +132,36 @@ class EventById:
         """Name and number of seats. What is free is under `/seats/list/{event_id}`."""
         self._access.reader(req)
         write(resp, self._events.get(path_id(parse_event_id, event_id)))
+
+
+class EventLayout:
+    """`/events/{event_id}/layout`."""
+
+    def __init__(self, events: Events, access: Access) -> None:
+        self._events = events
+        self._access = access
+
+    @operation(
+        "getLayout",
+        "Read where an event's seats are",
+        tag="events",
+        answers={200: Layout, 304: None},
+        headers={200: {"ETag": "Names this content; send it back in `If-None-Match`."}},
+        problems=("not-found", "state-unavailable"),
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
+        """Sections and rows, each row with the number of its first seat and how many it has. It never changes: keep
+        it."""
+        self._access.reader(req)
+        layout = self._events.layout(path_id(parse_event_id, event_id))
+        body = as_json(layout)
+        resp.etag = etag = blake2b(body, digest_size=11).hexdigest()
+        resp.set_header("Cache-Control", f"public, max-age={_KEEP_LAYOUT_S}")
+        if {etag, "*"}.intersection(_known(req)):
+            resp.status = 304
+            return
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = body
 
 
 class FreeSeatList:

@@ -66,11 +66,11 @@ class OwnSeatList:
 
 
 #: Headers of what answers with a job, one that has ended and one that has not.
-_FINISHED = {
+FINISHED = {
     "Location": "Where the job is read.",
     "Preference-Applied": "The preference that was followed, as in `wait=10`.",
 }
-_QUEUED = {**_FINISHED, "Retry-After": "Seconds until it is likely to have ended."}
+QUEUED = {**FINISHED, "Retry-After": "Seconds until it is likely to have ended."}
 
 
 class Acceptance:
@@ -142,7 +142,7 @@ class SeatHold(Acceptance):
         body=SeatAction,
         prefers_wait=True,
         answers={200: Job, 202: QueueResponse},
-        headers={200: _FINISHED, 202: _QUEUED},
+        headers={200: FINISHED, 202: QUEUED},
         admission=True,
         problems=(
             "not-found",
@@ -187,7 +187,7 @@ class SeatReserve(Acceptance):
         body=Reserving,
         prefers_wait=True,
         answers={200: Job, 202: QueueResponse},
-        headers={200: _FINISHED, 202: _QUEUED},
+        headers={200: FINISHED, 202: QUEUED},
         problems=(
             "not-found",
             "not-holder",

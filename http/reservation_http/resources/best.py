@@ -1,0 +1,65 @@
+"""Best available: so many seats, whichever are best."""
+
+import falcon
+
+from actors.queue import Queue
+from reservation.ids import JobId
+from reservation.jobs import Task
+from reservation.models import Group, Job, QueueResponse
+from reservation.picks import BestSeats
+from reservation.seats import Seats
+from reservation.waits import Waits
+from reservation_http.access import Access
+from reservation_http.lag import QueueLag
+from reservation_http.openapi import operation
+from reservation_http.resources.seats import FINISHED, QUEUED, Acceptance, admission
+
+
+class BestAvailable(Acceptance):
+    """`/seats/best-available`."""
+
+    def __init__(
+        self, best: BestSeats, seats: Seats, queue: Queue, lag: QueueLag, access: Access, waits: Waits
+    ) -> None:
+        super().__init__(seats, queue, lag, access, waits)
+        self._best = best
+
+    @operation(
+        "holdBestSeats",
+        "Hold the best seats there are",
+        tag="seats",
+        body=Group,
+        prefers_wait=True,
+        answers={200: Job, 202: QueueResponse},
+        headers={200: FINISHED, 202: QUEUED},
+        admission=True,
+        problems=(
+            "not-found",
+            "no-seats-together",
+            "too-few-seats",
+            "limit-reached",
+            "sales-not-open",
+            "admission-required",
+            "queue-full",
+            "state-unavailable",
+        ),
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answers with a job that holds all of them for you or none; `result.seats` says which. Next to one another in
+        one row, of the best rank, stranding no single seat if there is another way, in the best row, in its middle.
+        Where no row has so many, `preferred` takes the fewest pieces, near one another."""
+        wish = self._access.wish(req)
+        group, request_id = wish.group, req.context.request_id
+        job_id = JobId.new(group.event_id)
+        self._queue.backlog.check()
+        accepted, seats = self._best.accept(
+            group,
+            wish.user,
+            job_id,
+            request_id,
+            lag_ms=self._lag.ms(),
+            once=wish.once,
+            admission=admission(req),
+        )
+        task = Task("HOLD_SEAT", seats, wish.user, request_id, group.adjacent)
+        self._answer(req, resp, job_id, accepted, task, "Your request for the best seats is in the queue.")
