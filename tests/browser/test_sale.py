@@ -280,3 +280,25 @@ def test_is_accessible(person: Callable[..., Person], site: Site) -> None:
     page.get_by_role("button", name=re.compile("^You are")).click()
     expect(page.get_by_role("dialog", name="Who you are")).to_be_visible()
     accessible(page)
+
+
+def test_the_best_seats_are_held_together(person: Callable[..., Person], site: Site) -> None:
+    """So many, by one button: they are in the list, and the map shows where; what cannot be had is explained."""
+    event = site.create(50)
+    hall = Hall(person(), event)
+    page = hall.page
+    page.get_by_label("How many").fill("3")
+    page.get_by_role("button", name="Hold the best").click()
+    hall.counts(mine=3, free=47)
+    for seat in (4, 5, 6):  # of the front row of ten
+        hall.held(seat)
+    expect(hall.cell(4)).to_be_attached()
+
+    page.get_by_label("How many").fill("4")
+    page.get_by_label("How many").press("Enter")
+    hall.says("You hold 3 of 6 seats")
+    hall.person.watch.expect("status of 409")
+    page.get_by_label("How many").fill("7")
+    page.get_by_label("How many").press("Enter")
+    hall.says("Ask for 1 to 6 seats")
+    hall.counts(mine=3, free=47)

@@ -5,6 +5,7 @@
 
 import { Problem } from "./api.js";
 import { duration, explain, explainQueue, explainWait } from "./words.js";
+import { Store } from "./store.js";
 import { retract, say, speak } from "./toasts.js";
 
 /** After so long the place in the queue is shown, ms: most jobs take less. */
@@ -54,6 +55,35 @@ export class Actions {
     });
   }
 
+  /**
+   * Puts so many of the best seats on hold, all or none.
+   * @param {number} quantity
+   * @param {boolean} together whether they have to be next to one another
+   * @returns {Promise<number[]>} which; none if it was refused
+   */
+  async best(quantity, together) {
+    const adjacent = together ? "required" : "preferred";
+    const wanted = { eventId: this.store.event.id, quantity, adjacent, ...this.api.identity.members };
+    try {
+      const queued = await this.api.post("/seats/best-available", wanted, sayWait);
+      const job = await this.api.follow(queued.statusEndpoint, () => {});
+      if (!job.result?.success) throw Problem.of(job);
+      const seats = (job.result.seats ?? []).map((seat) => {
+        this.store.held(Store.number(seat.id), seat);
+        return Store.number(seat.id);
+      });
+      speak(seats.length > 1 ? `${list(seats)} are on hold for you` : `Seat ${seats[0]} is on hold for you`);
+      return seats;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      this.#refused(0, problem, false, true);
+      if (MINE_IN_DOUBT.has(problem.slug)) await this.read();
+      return [];
+    } finally {
+      this.#ended += 1;
+    }
+  }
+
   /** Turns holds into reservations, all of them or none. */
   reserve(/** @type {number[]} */ ...seats) {
     return this.#attempt(seats, "reserve", async () => {
@@ -101,9 +131,7 @@ export class Actions {
 
   #act(/** @type {number[]} */ seats, /** @type {string} */ path) {
     const ids = seats.map((seat) => this.store.id(seat));
-    return this.api.act(path, ids, (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
-      say(explainWait(problem, waitMs), { tone: "warning", about: problem.slug }),
-    );
+    return this.api.act(path, ids, sayWait);
   }
 
   /** Has a job done; returns its result. Throws a Problem if its verdict is against, or there is none. */
@@ -153,11 +181,11 @@ export class Actions {
     }
   }
 
-  #refused(/** @type {number} */ seat, /** @type {Problem} */ problem, several = false) {
-    if (problem.slug === "token-missing" || problem.slug === "token-invalid") this.on.unknown(problem, seat > 0);
+  #refused(/** @type {number} */ seat, /** @type {Problem} */ problem, several = false, acted = seat > 0) {
+    if (problem.slug === "token-missing" || problem.slug === "token-invalid") this.on.unknown(problem, acted);
     const { title, detail, seconds } = explain(problem);
     if (seat === 0) {
-      if (problem.status !== 401) say({ title, detail, seconds }, { tone: "bad", about: problem.slug });
+      if (acted || problem.status !== 401) say({ title, detail, seconds }, { tone: "bad", about: problem.slug });
       return;
     }
     // What is not about one seat is said once, however many it kept one from.
@@ -188,6 +216,9 @@ const MINE_IN_DOUBT = new Set([
   "offline",
 ]);
 
+/** That something is tried again by itself. */
+const sayWait = (/** @type {Problem} */ problem, /** @type {number} */ waitMs) =>
+  say(explainWait(problem, waitMs), { tone: "warning", about: problem.slug });
 const list = (/** @type {number[]} */ seats) => `Seats ${seats.slice(0, -1).join(", ")} and ${seats.at(-1)}`;
 const about = (/** @type {number} */ seat) => `seat-${seat}`;
 /** Problems that are not about the seat. */

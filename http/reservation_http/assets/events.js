@@ -78,7 +78,7 @@ export class EventList {
     button.setAttribute("aria-disabled", "true");
     // What is no number is sent as it is: what may be sent is for the service to say.
     const entered = byId("create-seats").value;
-    const totalSeats = entered === "" ? null : Number(entered);
+    const totalSeats = entered === "" ? undefined : Number(entered);
     try {
       const created = await this.api.post("/events/create", { name: byId("create-name").value, totalSeats });
       byId("create").reset();

@@ -1,6 +1,6 @@
 /**
- * Where each seat of a hall is: rows that bow around the stage, blocks with aisles between them, tiers of at most 26
- * rows. A seat's number says where it is, so everybody sees the same hall.
+ * Where each seat of a hall is drawn: rows that bow around the stage, sections behind one another. Which seats are in which
+ * row is the API's to say (`/events/{id}/layout`); where that is its rule and nobody's hall, there are aisles too.
  *
  * The unit is the distance between two seats of a row. x is 0 in the middle; y grows away from the stage.
  *
@@ -8,18 +8,13 @@
  *   `first`: the number of its first seat, which is in `column`
  */
 
-/** Columns for each row, as near as the number of seats allows. */
-const RATIO = 1.7;
 /** Widths of what is empty. */
 const AISLE = 1.4;
 const BETWEEN_TIERS = 3;
 const BEFORE_STAGE = 1.7;
-/** Room for the letters at the ends of rows. */
+/** Room for the names at the ends of rows. */
 const MARGIN = 2;
-/** Rows of a tier: they go by letters. */
-const LETTERS = 26;
 
-const TIERS = ["Stalls", "Circle", "Balcony", "Gallery"];
 const BLOCKS = /** @type {Record<number, string[]>} */ ({
   1: [""],
   3: ["left", "centre", "right"],
@@ -28,30 +23,14 @@ const BLOCKS = /** @type {Record<number, string[]>} */ ({
 /** Columns of a block beside the centre, as a share of all. */
 const SIDES = /** @type {Record<number, number[]>} */ ({ 1: [], 3: [0.26], 5: [0.16, 0.2] });
 
-/** How many columns shorter a row is at each end: halls are narrower at the front. */
-function inset(/** @type {number} */ columns, /** @type {number} */ row) {
-  const most = columns < 12 ? 0 : Math.round(columns * 0.12);
-  return Math.max(0, most - Math.floor(row * 1.2));
-}
-
-/** Numbers of seats of the rows of a hall that is so many columns wide. */
-function rowCounts(/** @type {number} */ total, /** @type {number} */ columns) {
-  const counts = [];
-  for (let left = total; left > 0; left -= counts[counts.length - 1]) {
-    counts.push(Math.min(left, columns - 2 * inset(columns, counts.length)));
-  }
-  return counts;
-}
-
 export class Hall {
-  /** @param {number} total seats */
-  constructor(total) {
+  /** @param {import("./api.js").Layout} layout */
+  constructor({ totalSeats: total, given, sections }) {
     this.total = total;
-    let columns = 5;
-    let counts = rowCounts(total, columns);
-    while (columns < RATIO * counts.length) counts = rowCounts(total, ++columns);
+    const counts = sections.flatMap(({ rows }) => rows.map(({ seats }) => seats));
+    const columns = Math.max(...counts);
     this.columns = columns;
-    const blocks = columns < 12 ? 1 : columns < 64 ? 3 : 5;
+    const blocks = given || columns < 12 ? 1 : columns < 64 ? 3 : 5;
     /** x of each column, and the block that it is in. */
     this.columnX = new Float32Array(columns);
     this.columnBlock = new Uint8Array(columns);
@@ -68,10 +47,10 @@ export class Hall {
     this.x = new Float32Array(total + 1); // by seat number
     this.y = new Float32Array(total + 1);
     this.rowOf = new Uint16Array(total + 1);
-    const depth = this.#placeRows(counts);
+    const depth = this.#placeRows(sections, given);
 
     const halfWidth = this.columnX[columns - 1] + MARGIN;
-    this.stageHalfWidth = Math.max(2.5, (this.columnX[columns - 1] - inset(columns, 0)) * 0.62);
+    this.stageHalfWidth = Math.max(2.5, (this.columnX[columns - 1] - this.rows[0].column) * 0.62);
     this.box = { left: -halfWidth, top: -0.6, width: 2 * halfWidth, height: depth + 1.6 };
   }
 
@@ -88,27 +67,27 @@ export class Hall {
     this.columnX.forEach((x, i) => (this.columnX[i] = x - middle));
   }
 
-  #placeRows(/** @type {number[]} */ counts) {
-    const tiers = Math.ceil(counts.length / LETTERS);
-    const perTier = Math.ceil(counts.length / tiers);
+  #placeRows(/** @type {import("./api.js").Section[]} */ sections, /** @type {boolean} */ given) {
     let y = this.stageDepth + BEFORE_STAGE;
-    let seat = 1;
-    counts.forEach((count, index) => {
-      const letter = index % perTier;
-      const tier = tiers === 1 ? "" : TIERS[Math.floor(index / perTier)];
-      if (letter === 0 && tiers > 1) {
+    for (const section of sections) {
+      const tier = given || sections.length > 1 ? section.name : "";
+      if (tier) {
         y += BETWEEN_TIERS - 1;
         this.tiers.push({ name: tier, y: y - BETWEEN_TIERS / 2 });
       }
-      const column = Math.floor((this.columns - count) / 2);
-      this.rows.push({ index, name: String.fromCharCode(65 + letter), tier, y, first: seat, count, column });
-      for (let i = 0; i < count; i++, seat++) {
-        this.x[seat] = this.columnX[column + i];
-        this.y[seat] = y - this.rise(this.x[seat]);
-        this.rowOf[seat] = index;
+      for (const { name, first, seats: count } of section.rows) {
+        const index = this.rows.length;
+        const column = Math.floor((this.columns - count) / 2);
+        this.rows.push({ index, name, tier, y, first, count, column });
+        for (let i = 0; i < count; i++) {
+          const seat = first + i;
+          this.x[seat] = this.columnX[column + i];
+          this.y[seat] = y - this.rise(this.x[seat]);
+          this.rowOf[seat] = index;
+        }
+        y += 1;
       }
-      y += 1;
-    });
+    }
     return y;
   }
 

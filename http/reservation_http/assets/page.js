@@ -47,8 +47,9 @@ async function open(id) {
   delete byId("sale").dataset.missing;
   byId("event-name").textContent = byId("event-size").textContent = "";
   try {
-    const event = await api.get(`/events/${encodeURIComponent(id)}`);
-    if (view === shown) sale = new Sale(api, account, event);
+    const path = `/events/${encodeURIComponent(id)}`;
+    const [event, layout] = await Promise.all([api.get(path), api.get(`${path}/layout`)]);
+    if (view === shown) sale = new Sale(api, account, event, layout);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (view !== shown) return;

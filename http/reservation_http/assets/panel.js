@@ -9,6 +9,9 @@ const SOON_SHARE = 0.25;
 /** After so long a request's place in the queue is shown, ms. */
 const LONG_MS = 400;
 
+/** Most seats that one request is about. */
+const MOST = 50;
+
 /** @typedef {"hold" | "reserve" | "refresh" | "release" | "cancel" | "dismiss" | "show"} Wish */
 
 export class Panel {
@@ -55,6 +58,7 @@ export class Panel {
     const full = store.limit > 0 && size >= store.limit;
     byId("allowance").textContent = store.limit ? `${digits(size)} of ${digits(store.limit)} on hold` : "";
     byId("allowance").classList.toggle("full", full);
+    byId("best-quantity").max = String(Math.min(store.limit || MOST, MOST));
     byId("holds-hint").textContent = store.holdDuration
       ? `Choose a free seat in the map. A hold keeps it for ${duration(store.holdDuration / 1000)}; reserve it before then.`
       : "Choose a free seat in the map.";

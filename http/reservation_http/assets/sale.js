@@ -46,10 +46,11 @@ export class Sale {
    * @param {import("./api.js").Api} api
    * @param {import("./account.js").Account} account
    * @param {import("./api.js").Event} event
+   * @param {import("./api.js").Layout} layout
    */
-  constructor(api, account, event) {
+  constructor(api, account, event, layout) {
     this.store = new Store(event);
-    this.hall = new Hall(event.totalSeats);
+    this.hall = new Hall(layout);
     const unknown = (/** @type {import("./api.js").Problem} */ problem, /** @type {boolean} */ acted) => {
       account.require(problem.slug === "token-invalid" ? problem.detail : "");
       if (acted) account.ask();
@@ -114,6 +115,7 @@ export class Sale {
     // Another tab may have been at work meanwhile.
     document.addEventListener("visibilitychange", () => document.hidden || this.#readSoon(), { signal });
     byId("goto").addEventListener("submit", (/** @type {SubmitEvent} */ submit) => this.#goTo(submit), { signal });
+    byId("best").addEventListener("submit", (/** @type {SubmitEvent} */ submit) => this.#holdBest(submit), { signal });
     byId("reserve-all").addEventListener("click", () => this.#reserveAll(), { signal });
     byId("keys-open").addEventListener("click", () => byId("keys").showModal(), { signal });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#drawLegend(), { signal });
@@ -186,6 +188,22 @@ export class Sale {
   #askToCancel(/** @type {number} */ seat) {
     const offer = { label: "Cancel it", act: () => this.actions.cancel(seat) };
     say({ title: `Cancel your reservation of seat ${seat}?` }, { tone: "warning", about: `seat-${seat}`, offer });
+  }
+
+  async #holdBest(/** @type {SubmitEvent} */ submit) {
+    submit.preventDefault();
+    const button = byId("best-hold");
+    if (button.getAttribute("aria-disabled") === "true") return;
+    const input = byId("best-quantity");
+    const quantity = Number(input.value);
+    const most = Number(input.max);
+    const possible = Number.isInteger(quantity) && quantity >= 1 && quantity <= most;
+    input.setAttribute("aria-invalid", String(!possible));
+    if (!possible) return say({ title: `Ask for 1 to ${most} seats` }, { tone: "bad", about: "best" });
+    button.setAttribute("aria-disabled", "true");
+    const [first] = await this.actions.best(quantity, byId("best-together").checked);
+    button.setAttribute("aria-disabled", "false");
+    if (first) this.map.go(first, { closely: true });
   }
 
   #goTo(/** @type {SubmitEvent} */ submit) {

@@ -7,6 +7,8 @@ const ADVICE = /** @type {Record<string, string>} */ ({
   "seat-held": "Choose another seat, or try this one again later: the hold may run out.",
   "seat-reserved": "It is sold: choose another one.",
   "limit-reached": "Reserve or release one of your seats first, or wait until a hold runs out.",
+  "no-seats-together": "Ask for fewer, or for seats that need not be together.",
+  "too-few-seats": "Ask for fewer, or try again later: holds may run out.",
   "hold-ceiling": "Reserve the seat before your hold ends, or let somebody else have it.",
   "not-reserved": "It was cancelled already.",
   "not-owner": "It was cancelled already, and somebody else has the seat.",
