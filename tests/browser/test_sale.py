@@ -287,8 +287,9 @@ def test_the_best_seats_are_held_together(person: Callable[..., Person], site: S
     event = site.create(50)
     hall = Hall(person(), event)
     page = hall.page
+    button = page.get_by_role("button", name="Hold the best")
     page.get_by_label("How many").fill("3")
-    page.get_by_role("button", name="Hold the best").click()
+    button.click()
     hall.counts(mine=3, free=47)
     for seat in (4, 5, 6):  # of the front row of ten
         hall.held(seat)
@@ -298,6 +299,7 @@ def test_the_best_seats_are_held_together(person: Callable[..., Person], site: S
     page.get_by_label("How many").press("Enter")
     hall.says("You hold 3 of 6 seats")
     hall.person.watch.expect("status of 409")
+    expect(button).to_have_attribute("aria-disabled", "false")
     page.get_by_label("How many").fill("7")
     page.get_by_label("How many").press("Enter")
     hall.says("Ask for 1 to 6 seats")
