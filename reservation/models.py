@@ -242,6 +242,8 @@ class NewWaitingRoom(_Request):
 class NewEvent(_Request):
     """What to sell: so many seats, or those of a layout."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["totalSeats"]}, {"required": ["layout"]}]})
+
     name: Annotated[
         str,
         StringConstraints(min_length=1, max_length=200),

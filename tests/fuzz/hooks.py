@@ -52,10 +52,19 @@ def _fits_the_schema(layout: object) -> bool:
     """Whether a layout is one to the schema, which cannot say how many seats and rows it has in all, nor that no two
     may have one name."""
     try:
-        NewLayout.model_validate(layout)
+        NewLayout.model_validate(_whole(layout))
     except ValidationError as error:
         return all(e["type"] == "value_error" and e["loc"][-1:] != ("name",) for e in error.errors())
     return True
+
+
+def _whole(value: Any) -> Any:
+    """The same with floats as integers that are whole, as JSON Schema takes them."""
+    if isinstance(value, dict):
+        return {name: _whole(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _are_seats(ids: list[Any]) -> bool:
@@ -94,10 +103,6 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
         for name in _INTEGERS:
             if isinstance(number := part.get(name), float) and number.is_integer():
                 part[name] = int(number)
-    if isinstance(body, dict) and "layout" in body and _fits_the_schema(body["layout"]):
-        body["layout"] = _LAYOUT
-        if isinstance(seats := body.get("totalSeats"), int) and MIN_SEATS <= seats <= MAX_SEATS:
-            body["totalSeats"] = 50
     if (
         isinstance(body, dict)
         and isinstance(body.get("eventId"), str)
@@ -150,8 +155,12 @@ def _tell() -> None:
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """A key belongs to one body: 422 for another is right, and no finding. That a URL's host is there is more than its
-    pattern says, and it should not be a stranger's."""
+    pattern says, and it should not be a stranger's; how many seats a layout has, is more than a schema can say."""
     body: Any = case.body
+    if isinstance(body, dict) and "layout" in body and _fits_the_schema(body["layout"]):
+        body["layout"] = _LAYOUT
+        if type(seats := body.get("totalSeats")) is int and MIN_SEATS <= seats <= MAX_SEATS:
+            body["totalSeats"] = 50
     if isinstance(body, dict) and isinstance(url := body.get("url"), str) and _is_allowed(url):
         body["url"] = _RECEIVER
     headers: Any = case.headers or {}
