@@ -171,6 +171,7 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
     console.print(faults)
     for what, figure in {
         "operations": sum(outcome.operations for outcome in outcomes),
+        **_operations(outcomes),
         "jobs accepted": sum(outcome.jobs for outcome in outcomes),
         "faults injected": hits.total(),
         "violations": len(violations),
@@ -183,6 +184,23 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
         "seed": seed,
     }.items():
         console.print(f"{what}: {figure}")
+
+
+def _operations(outcomes: list[Outcome]) -> dict[str, int]:
+    """How often clients met with what a trial is no good without."""
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    ops = [op for record in records for seat_ops in record.history.by_seat().values() for op in seat_ops]
+    answers = Counter((op.kind, op.outcome) for op in ops)
+    return {
+        "of them in a call or job about several seats": sum(op.seats > 1 for op in ops),
+        "of these without effect because of another seat": sum(op.outcome == "spared" for op in ops),
+        "seats reserved": answers["reserve", "reserved"] + answers["reserve", "reserved-or-had"],
+        "reservations cancelled": answers["cancel", "cancelled"],
+        "refused to cancel": answers["cancel", "not-owner"] + answers["cancel", "not-reserved"],
+        "holds refreshed": answers["refresh", "refreshed"],
+        "refused at a hold's ceiling": answers["refresh", "hold-ceiling"],
+        "without an answer": sum(op.outcome is None for op in ops),
+    }
 
 
 def _report(outcome: Outcome, seed: int) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import httpx
@@ -14,9 +14,10 @@ TIMEOUT_S = 3.0
 
 _REFUSALS = {
     "hold": {"seat-held", "seat-reserved", "limit-reached"},
-    "reserve": {"not-holder", "not-on-hold", "seat-reserved"},
-    "refresh": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending"},
+    "reserve": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending"},
+    "refresh": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending", "hold-ceiling"},
     "release": {"not-holder", "seat-reserved", "reserve-pending"},
+    "cancel": {"not-owner", "not-reserved"},
     "status": {"not-found"},
 }
 
@@ -109,18 +110,20 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, kind: str, seat: str) -> Answer:
-        """Does something to a seat. Raises Unexpected."""
-        return self._send(kind, "POST", f"/seats/{kind}", {"id": seat, "UUID": self._user})
+    def post(self, kind: str, seats: Sequence[str], request_id: str) -> Answer:
+        """Does something to one seat or several. Raises Unexpected."""
+        named = {"id": seats[0]} if len(seats) == 1 else {"ids": seats}
+        return self._send(kind, "POST", f"/seats/{kind}", {**named, "UUID": self._user}, request_id)
 
     def get(self, kind: str, path: str) -> Answer:
         """Reads something. Raises Unexpected."""
         return self._send(kind, "GET", path)
 
-    def _send(self, kind: str, method: str, path: str, body: object = None) -> Answer:
+    def _send(self, kind: str, method: str, path: str, body: object = None, request_id: str = "") -> Answer:
+        headers = {"X-Request-ID": request_id} if request_id else {}
         call_ms = now_ms()
         try:
-            response = self._http.request(method, self._url + path, json=body)
+            response = self._http.request(method, self._url + path, json=body, headers=headers)
         except httpx.TransportError as error:
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
             answer, name = Answer(call_ms, now_ms(), 0, {}, not unsent), type(error).__name__

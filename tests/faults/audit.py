@@ -1,12 +1,15 @@
 """Holds what clients were told against what Redis has, once the load has settled and all faults are healed.
 
 The promises: 1, no seat has two owners; 2, every accepted job ends, and one that failed had no effect;
-3, the change stream tells the truth, and every set says what the seats say.
+3, the change stream tells the truth, a group is done to all of its seats or to none, and every set says what the
+seats say.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from reservation import keys
@@ -14,7 +17,7 @@ from reservation.events import _IDLE_GRACE_MS
 from reservation.ids import SeatId
 from reservation.store import Store
 from tests.faults.history import Op
-from tests.faults.record import Job, Record
+from tests.faults.record import Call, Job, Record
 
 #: How long after its deadline a job may end, ms.
 JOB_LATE_MS = 10_000
@@ -25,7 +28,10 @@ IDLE_LATE_MS = 10_000
 CLOCK_MS = 50
 
 #: What may be told of a seat that is reserved, whoever asks; None is no answer, and `failed` no verdict.
-_OF_RESERVED = {"Reserved", "taken", "seat-reserved", "reserved-already", "accepted", "failed", None}
+_OF_RESERVED = {
+    *("Reserved", "taken", "seat-reserved", "reserved-already", "reserved-or-had", "accepted", "let-in"),
+    *("cancelled", "not-owner", "spared", "failed", None),
+}
 
 
 class Violation(NamedTuple):
@@ -44,6 +50,7 @@ class Change(NamedTuple):
     cause: str
     actor: str
     job: str
+    request: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,10 @@ class Snapshot:
             jobs=jobs,
             changes=[
                 Change(
-                    int(id_.split("-")[0]), int(c["seq"]), f"{event_id}-{c['seat']}", c["cause"], c["actor"], c["job"]
+                    int(id_.split("-")[0]),
+                    int(c["seq"]),
+                    f"{event_id}-{c['seat']}",
+                    *(c[name] for name in ("cause", "actor", "job", "request")),
                 )
                 for id_, c in stream
             ],
@@ -141,36 +151,62 @@ def open_jobs(store: Store, record: Record) -> int:
 
 
 def _owners(snapshot: Snapshot, record: Record) -> Iterator[str]:
-    """No seat has two owners: who was told that a seat is theirs has it, and nobody else."""
-    told, may_have = defaultdict(set), defaultdict(set)
-    for job in record.jobs.values():
-        if job.outcome in ("reserved", "reserved-already"):
-            told[job.seat].add(job.user)
+    """No seat has two owners: who was told that a seat is theirs has it, and nobody else; unless they may have
+    cancelled it as often as they were told so."""
+    told, may_have, owners = defaultdict(set), defaultdict(set), defaultdict(set)
     for seat, ops in record.history.by_seat().items():
         may_have[seat] = {op.user for op in ops if op.kind == "reserve" and op.outcome is None}
+        told[seat] = {op.user for op in ops if op.outcome in _SOLD}
+        # Of several, and of one that was reserved already, nobody was told that it was reserved anew.
+        sold = Counter(op.user for op in ops if op.outcome == "reserved")
+        cancelled = Counter(op.user for op in ops if op.kind == "cancel" and op.outcome in ("cancelled", None))
+        owners[seat] = {user for user in told[seat] if cancelled[user] < max(sold[user], 1)}
     for seat, fields in snapshot.seats.items():
         status, user = fields.get("status"), fields.get("UUID")
-        if len(told[seat]) > 1:
-            yield f"{seat}: {len(told[seat])} users were told that it is theirs"
-        if told[seat] and (status != "Reserved" or user not in told[seat]):
+        if len(owners[seat]) > 1:
+            yield f"{seat}: {len(owners[seat])} users were told that it is theirs"
+        if owners[seat] and (status != "Reserved" or user not in owners[seat]):
             yield f"{seat}: somebody was told that it is theirs, and it is {status} of {user or 'nobody'}"
-        if status == "Reserved" and not told[seat] and user not in may_have[seat]:
+        if status == "Reserved" and user not in told[seat] | may_have[seat]:
             yield f"{seat}: is reserved for {user}, who neither was told so nor can have missed it"
 
 
 def _second_thoughts(snapshot: Snapshot, record: Record) -> Iterator[str]:
-    """A seat of which somebody was told that it is reserved is never anything else."""
+    """A seat of which somebody was told that it is reserved is never anything else, unless it may have been
+    cancelled after that was so."""
     for seat, ops in record.history.by_seat().items():
-        told = min((op.return_ms for op in ops if _says_reserved(op) and op.return_ms), default=None)
-        if seat not in snapshot.seats or told is None:
+        told = sorted((op.return_ms, op.call_ms) for op in ops if _says_reserved(op) and op.return_ms)
+        if seat not in snapshot.seats or not told:
             continue
+        # The latest call among those that had been answered by then.
+        asked = list(accumulate((call_ms for _, call_ms in told), max))
+        cancels = [op for op in ops if op.kind == "cancel" and op.outcome in ("cancelled", None)]
         for op in ops:
-            if op.call_ms > told and op.outcome not in _OF_RESERVED:
-                yield f"{seat}: told reserved at {told}, and at {op.call_ms} a {op.kind} says {op.outcome}"
+            before = bisect_left(told, (op.call_ms, 0))
+            if not before or op.outcome in _OF_RESERVED:
+                continue
+            since = asked[before - 1]
+            if not any(_reaches(cancel, since) and _precedes(cancel, op) for cancel in cancels):
+                yield f"{seat}: told reserved at {since}, and at {op.call_ms} a {op.kind} says {op.outcome}"
+
+
+#: The ends of a reserve by which its user has the seat.
+_SOLD = ("reserved", "reserved-already", "reserved-or-had")
 
 
 def _says_reserved(op: Op) -> bool:
-    return op.outcome in ("Reserved", "reserved", "reserved-already", "seat-reserved")
+    return op.outcome in ("Reserved", "seat-reserved", "not-owner", *_SOLD)
+
+
+def _reaches(op: Op, moment_ms: int) -> bool:
+    """Whether it may have been done at that moment or later."""
+    last = op.until_ms if op.outcome is None else op.return_ms
+    return last is None or last >= moment_ms
+
+
+def _precedes(one: Op, other: Op) -> bool:
+    """Whether the one may have been done before the other."""
+    return other.return_ms is None or one.call_ms <= other.return_ms
 
 
 def _not_ended(job: Job) -> Iterator[str]:
@@ -182,30 +218,63 @@ def _not_ended(job: Job) -> Iterator[str]:
 
 
 def _effects(snapshot: Snapshot, record: Record) -> Iterator[Violation]:
-    """A job did what its verdict says, once, and nothing else. What ended by itself does not count: any
-    job that comes across a hold that is over notes that, under its own id."""
-    entries = defaultdict(list)
+    """A job did what its verdict says, once, and nothing else; so did a call that was answered. What ended by itself
+    does not count: any script that comes across a hold that is over notes that, under the id that it was given."""
+    of_job, of_call = _entries(snapshot)
+    for job in record.jobs.values():
+        if job.outcome is not None and not snapshot.seats.keys().isdisjoint(job.seats):
+            due = job.outcome if job.outcome in ("held", "reserved") else None
+            if text := _differs(job.seats, due, of_job[job.id], all_or_some=due is not None):
+                promise = 2 if job.outcome == "failed" else 3
+                yield Violation(promise, f"job {job.id}: {job.outcome} of {' '.join(job.seats)}, and it {text}")
+    for request_id, call in record.calls.items():
+        if not snapshot.seats.keys().isdisjoint(call.seats):
+            due = _CAUSE[call.kind] if call.outcome in (None, _CAUSE[call.kind]) else None
+            sure = call.outcome is not None and call.kind != "release"  # which leaves a free seat as it is
+            if text := _differs(call.seats, due, of_call[request_id], all_or_some=sure and due is not None):
+                yield Violation(3, f"request {request_id}: {call.outcome} of {' '.join(call.seats)}, and it {text}")
+
+
+#: The change that each call makes.
+_CAUSE = {"refresh": "refreshed", "release": "released", "cancel": "cancelled"}
+
+
+def _entries(snapshot: Snapshot) -> tuple[dict[str, list[Change]], dict[str, list[Change]]]:
+    """What was changed by each job, and by each request that is no job's."""
+    of_job: dict[str, list[Change]] = defaultdict(list)
+    of_call: dict[str, list[Change]] = defaultdict(list)
     for change in snapshot.changes:
         if change.cause != "expired":
-            entries[change.job].append((change.seat, change.cause))
-    for job in record.jobs.values():
-        if job.seat in snapshot.seats and job.outcome is not None:
-            due = [(job.seat, job.outcome)] if job.outcome in ("held", "reserved") else []
-            if entries[job.id] != due:
-                yield Violation(
-                    2 if job.outcome == "failed" else 3,
-                    f"job {job.id}: {job.outcome} of {job.seat}, and it changed {entries[job.id]}",
-                )
+            (of_job[change.job] if change.job else of_call[change.request]).append(change)
+    return of_job, of_call
+
+
+def _differs(seats: Sequence[str], cause: str | None, changes: list[Change], *, all_or_some: bool) -> str | None:
+    """How changes are not those of one script about these seats; that there are too few is seen by the replay."""
+    changed = [change.seat for change in changes]
+    missing = all_or_some and (not changes or (len(seats) == 1 and changed != list(seats)))
+    if (
+        missing
+        or any(change.cause != cause for change in changes)
+        or changed != [seat for seat in seats if seat in changed]
+        or any(after.seq != before.seq + 1 for before, after in pairwise(changes))
+    ):
+        return f"changed {[(change.seq, change.seat, change.cause) for change in changes]}"
+    return None
 
 
 @dataclass
 class _Seat:
-    """A seat in the replay; `expires` and `pinned` are ends of its hold, epoch ms."""
+    """A seat in the replay. Times in epoch ms: `since` when it was held, `expires` and `pinned` ends of its hold, the
+    latter because of `job`; `cancelled` when a reservation was given back."""
 
     status: str = "Available"
     actor: str = ""
+    since: int = 0
     expires: int = 0
     pinned: int = 0
+    job: str = ""
+    cancelled: int = 0
 
     def surely_held(self, at: int) -> bool:
         """Whether it is on hold at that time, for all that the stream says of it."""
@@ -232,53 +301,104 @@ class Replay:
         seqs, version = [change.seq for change in self._snapshot.changes], self._snapshot.fields.get("version")
         if [str(seq) for seq in seqs] != [str(seq) for seq in range(1, int(version or 0) + 1)]:
             yield f"{self._snapshot.id}: the stream of version {version} has a gap in {seqs}"
+        last = self._last()
         for step in self._steps():
-            yield from self._apply(step) if isinstance(step, Change) else self._pin(*step)
+            if not isinstance(step, Change):
+                yield from self._pin(*step)
+                continue
+            yield from self._apply(step)
+            if step.seq in last:
+                yield from self._whole(step, *last[step.seq])
         for name, fields in self._snapshot.seats.items():
             seat, actor = self._seats[name], self._actors.get(fields.get("UUID", ""), "")
             if (fields.get("status"), actor) != (seat.status, seat.actor):
                 yield f"{name}: is {fields.get('status')} of {actor}; the stream says {seat.status} of {seat.actor}"
 
-    def _steps(self) -> list["Change | tuple[Job, bool]"]:
+    def _steps(self) -> list["Change | tuple[Job, str, bool]"]:
         """Changes, starts and ends of pins in the order of time. Within a millisecond the end of a pin comes
         first, because its script may then free the seat, and the start last, because there was a hold."""
-        pins = {op.job for ops in self._record.history.by_seat().values() for op in ops if op.outcome == "pinned"}
-        steps: list[tuple[int, int, int, Change | tuple[Job, bool]]]
+        accepted = {
+            (op.job, seat)
+            for seat, ops in self._record.history.by_seat().items()
+            for op in ops
+            if op.kind == "pin"
+            if op.outcome in ("pinned", "let-in")
+        }
+        steps: list[tuple[int, int, int, Change | tuple[Job, str, bool]]]
         steps = [(change.at, 1, change.seq, change) for change in self._snapshot.changes]
         for index, job in enumerate(self._record.jobs.values()):
-            if job.id in pins and job.seat in self._seats:
-                steps.append((job.accepted_ms, 2, index, (job, True)))
-                if job.outcome == "failed" and job.completed_ms is not None:
-                    steps.append((job.completed_ms, 0, index, (job, False)))
+            for seat in job.seats:
+                if (job.id, seat) in accepted and seat in self._seats:
+                    steps.append((job.accepted_ms, 2, index, (job, seat, True)))
+                    if job.outcome not in ("reserved", "reserved-already") and job.completed_ms is not None:
+                        steps.append((job.completed_ms, 0, index, (job, seat, False)))
         return [step for *_, step in sorted(steps, key=lambda entry: entry[:3])]
 
-    def _pin(self, job: Job, starts: bool) -> Iterator[str]:
-        seat = self._seats[job.seat]
+    def _last(self) -> dict[int, tuple[Sequence[str], set[str]]]:
+        """By the last change of each group that was changed: the group, and what was changed of it."""
+        of_job, of_call = _entries(self._snapshot)
+        groups: list[tuple[Job | Call, list[Change]]] = [
+            *((job, of_job[job.id]) for job in self._record.jobs.values()),
+            *((call, of_call[request_id]) for request_id, call in self._record.calls.items()),
+        ]
+        return {
+            changes[-1].seq: (group.seats, {change.seat for change in changes})
+            for group, changes in groups
+            if changes and len(group.seats) > 1
+        }
+
+    def _whole(self, change: Change, seats: Sequence[str], changed: set[str]) -> Iterator[str]:
+        """All or none: what was not changed of a group is what the others have become."""
+        for name in seats:
+            seat, like = self._seats[name], self._seats[change.seat]
+            as_it_is = (seat.status, seat.actor) == (like.status, like.actor) and change.cause in _LEAVES
+            if name not in changed and not as_it_is:
+                yield f"{change}: the last of {' '.join(seats)}, and {name} is {seat.status} of {seat.actor}"
+
+    def _pin(self, job: Job, name: str, starts: bool) -> Iterator[str]:
+        seat = self._seats[name]
         if not starts:
-            seat.pinned = 0
+            if seat.job == job.id:
+                seat.pinned = 0
+        elif seat.cancelled == job.accepted_ms:
+            return  # which may have been later within the millisecond
         elif seat.status == "On hold" and seat.actor == self._actors[job.user]:
-            seat.pinned = job.deadline_ms or 0
+            seat.pinned, seat.job = job.deadline_ms or 0, job.id
         elif seat.status != "Reserved":  # which it may have become within the millisecond
-            yield f"{job.seat}: job {job.id} was accepted for a seat that is {seat.status} of {seat.actor}"
+            yield f"{name}: job {job.id} was accepted for a seat that is {seat.status} of {seat.actor}"
 
     def _apply(self, change: Change) -> Iterator[str]:
         seat = self._seats[change.seat]
-        if seat.status != ("Available" if change.cause == "held" else "On hold"):
+        if seat.status != _BEFORE.get(change.cause):
             yield f"{change}: the seat is {seat.status}"
-        if change.cause in ("refreshed", "released", "reserved") and change.actor != seat.actor:
-            yield f"{change}: it is on hold for {seat.actor}"
+        if change.cause in ("refreshed", "released", "reserved", "cancelled") and change.actor != seat.actor:
+            yield f"{change}: it is of {seat.actor}"
         if change.cause == "expired" and seat.surely_held(change.at):
             yield f"{change}: too early"
-        if change.cause in ("held", "refreshed"):
-            seat.status, seat.actor, seat.pinned = "On hold", change.actor, 0
-            seat.expires = change.at + self._record.hold_ms
-        elif change.cause == "reserved":
-            seat.status, seat.actor = "Reserved", change.actor
-        else:
-            seat.status, seat.actor = "Available", ""
+        match change.cause:
+            case "held":
+                seat.status, seat.actor, seat.pinned, seat.since = "On hold", change.actor, 0, change.at
+                seat.expires = change.at + self._record.hold_ms
+            case "refreshed":
+                seat.expires = min(change.at + self._record.hold_ms, seat.since + self._record.max_hold_ms)
+            case "reserved":
+                seat.status, seat.actor = "Reserved", change.actor
+            case _:
+                seat.status, seat.actor = "Available", ""
+                seat.cancelled = change.at if change.cause == "cancelled" else seat.cancelled
         held = sum(seat.actor == change.actor and seat.surely_held(change.at) for seat in self._seats.values())
         if change.cause == "held" and held > self._record.max_held:
             yield f"{change}: the user's {held}th hold; the limit is {self._record.max_held}"
+
+
+#: What a seat is before each change.
+_BEFORE = {
+    "held": "Available",
+    "cancelled": "Reserved",
+    **dict.fromkeys(("refreshed", "reserved", "released", "expired"), "On hold"),
+}
+#: Changes that a group's script leaves out where a seat is so already.
+_LEAVES = ("held", "reserved", "released")
 
 
 def _sets(snapshot: Snapshot) -> Iterator[str]:

@@ -52,6 +52,8 @@ class State(NamedTuple):
         pin: until when a reserve job keeps the hold; None if there is no such job.
         job: that job's id; empty if unknown.
         spent: whether the hold has had a pin: the next one ends no later than the hold.
+        start: when the hold was made, if it was refreshed since; else that is its length before `expires`.
+        loose: jobs that were open when a reservation of the seat was cancelled; empty: one whose id is unknown.
     """
 
     status: str = "Available"
@@ -60,9 +62,15 @@ class State(NamedTuple):
     pin: Span | None = None
     job: str = ""
     spent: bool = False
+    start: Span | None = None
+    loose: frozenset[str] = frozenset()
 
 
 _FREE = State()
+
+
+def _freed(state: State) -> State:
+    return _FREE._replace(loose=state.loose)
 
 
 def _phases(state: State, now: int) -> Iterator[tuple[State, int, int]]:
@@ -75,7 +83,7 @@ def _phases(state: State, now: int) -> Iterator[tuple[State, int, int]]:
             state = state._replace(pin=None, job="")
         yield state, now, state.expires.last - 1
         now = max(now, state.expires.first)
-        state = _FREE
+        state = _freed(state)
     yield state, now, _FOREVER
 
 
@@ -119,6 +127,23 @@ def _joins(state: State, op: Op) -> bool:
     return _pending(state, op) and bool(told) and (not op.job or state.job in ("", op.job))
 
 
+def _unpinned(state: State, op: Op) -> bool:
+    return _mine(state, op) and state.pin is None
+
+
+def _of_job(state: State, op: Op) -> bool:
+    return _pending(state, op) and state.job in ("", op.job)
+
+
+def _either(*tests: Callable[[State, Op], bool]) -> Callable[[State, Op], bool]:
+    return lambda state, op: any(test(state, op) for test in tests)
+
+
+def _met(state: State, op: Op) -> bool:
+    """Whether a reserve job finds a hold of its user's that it has not pinned."""
+    return _mine(state, op) and not _of_job(state, op) and op.job in state.loose
+
+
 def _shown(state: State, op: Op) -> bool:
     shown = state.status == op.outcome and (state.user == op.user) == op.mine
     return shown and (state.pin is None) == (op.reserving_until is None)
@@ -131,22 +156,37 @@ _SAYS: dict[tuple[str, str | None], Callable[[State, Op], bool]] = {
     ("hold", "seat-reserved"): _reserved,
     ("hold", "limit-reached"): _free,
     ("hold", "failed"): lambda *_: True,
+    ("hold", "held-or-had"): _mine,
+    ("hold", "spared"): _either(_free, _mine),
     ("pin", "pinned"): _joins,
     ("pin", "pinned-already"): _joins,
     ("pin", "accepted"): _bought,
     ("pin", "not-holder"): _held,
     ("pin", "not-on-hold"): _free,
     ("pin", "seat-reserved"): _sold,
+    ("pin", "let-in"): _either(_joins, _bought),
+    ("pin", "reserve-pending"): _pending,
+    ("pin", "spared"): _either(_mine, _bought),
     ("reserve", "reserved-already"): _bought,
     ("reserve", "seat-reserved"): _sold,
-    ("reserve", "hold-expired"): lambda state, op: _free(state, op) or _held(state, op),
+    ("reserve", "hold-expired"): _either(_free, _held),
+    ("reserve", "reserved-or-had"): _bought,
+    ("reserve", "spared"): _either(_bought, _met),
     ("refresh", "not-holder"): _held,
     ("refresh", "not-on-hold"): _free,
     ("refresh", "seat-reserved"): _reserved,
     ("refresh", "reserve-pending"): _pending,
+    ("refresh", "hold-ceiling"): _unpinned,
+    ("refresh", "in-the-way"): _either(_held, _pending),
+    ("refresh", "spared"): _unpinned,
     ("release", "not-holder"): _held,
     ("release", "seat-reserved"): _reserved,
     ("release", "reserve-pending"): _pending,
+    ("release", "in-the-way"): _either(_held, _pending),
+    ("release", "spared"): _either(_free, _unpinned),
+    ("cancel", "not-owner"): _sold,
+    ("cancel", "not-reserved"): lambda state, op: not _reserved(state, op),
+    ("cancel", "spared"): _bought,
     ("read", "Available"): _free,
     ("read", "On hold"): _shown,
     ("read", "Reserved"): _shown,
@@ -160,9 +200,21 @@ _DOES: dict[str, tuple[str, ...]] = {
     "reserve": ("reserved", "failed"),
     "refresh": ("refreshed",),
     "release": ("released",),
+    "cancel": ("cancelled",),
     "read": (),
     "list": (),
 }
+#: What an answer that leaves open whether the seat was changed did to it, if it was.
+_MAY: dict[tuple[str, str | None], str] = {
+    ("hold", "held-or-had"): "held",
+    ("pin", "let-in"): "pinned",
+    ("reserve", "reserved-or-had"): "reserved",
+    ("reserve", "spared"): "failed",
+}
+
+
+#: The answers of an accept whose job has pinned the hold, or may have.
+_ACCEPTED = ("pinned", "pinned-already", "let-in")
 
 
 @dataclass(frozen=True)
@@ -185,8 +237,18 @@ class _Step:
 
     @property
     def passive(self) -> bool:
-        """Whether it may leave the seat as it is, and cannot be needed to change it elsewhere."""
+        """Whether it may leave the seat as it is."""
         return (self.op.kind, self.op.outcome) in _SAYS
+
+    def settled_in(self, state: State, final: bool) -> bool:
+        """Whether it cannot be needed to change the seat elsewhere, if it leaves it as it is in this state.
+
+        Arguments:
+            final: whether a reservation stays.
+        """
+        return (
+            not self.does or (self.op.kind == "pin" and _joins(state, self.op)) or (final and _bought(state, self.op))
+        )
 
 
 class _Placed(NamedTuple):
@@ -209,12 +271,13 @@ class _TwoVerdicts(Exception):
     """Raised when a job was told to have ended in two ways."""
 
 
-def check_seat(ops: list[Op], *, hold_ms: int, budget: int = BUDGET) -> str | None:
+def check_seat(ops: list[Op], *, hold_ms: int, max_hold_ms: int, budget: int = BUDGET) -> str | None:
     """None if one order of the operations explains them all; else what is wrong, for people.
 
     Arguments:
         ops: all operations on one seat, which nobody had touched before the first.
         hold_ms: length of a hold, ms.
+        max_hold_ms: how long a hold may last however often it is refreshed, ms.
         budget: states to look at. When they are used up the text says that the search is inconclusive.
 
     Raises ValueError for an outcome that the operation's kind does not have.
@@ -223,13 +286,13 @@ def check_seat(ops: list[Op], *, hold_ms: int, budget: int = BUDGET) -> str | No
         required, optional = _steps(ops, hold_ms)
     except _TwoVerdicts as error:
         return str(error)
-    return _Search(required, optional, hold_ms).run(budget)
+    return _Search(required, optional, hold_ms, max_hold_ms).run(budget)
 
 
-def check(history: History, *, hold_ms: int) -> list[str]:
-    """What is wrong with each seat; empty if the whole history is linearizable. It is if each seat's
-    is, because no operation is about two seats (Herlihy and Wing's locality)."""
-    found = {seat: check_seat(ops, hold_ms=hold_ms) for seat, ops in history.by_seat().items()}
+def check(history: History, *, hold_ms: int, max_hold_ms: int) -> list[str]:
+    """What is wrong with each seat; empty if the whole history is linearizable, that of a group taken as one
+    operation on each of its seats. It is if each seat's is (Herlihy and Wing's locality)."""
+    found = {seat: check_seat(ops, hold_ms=hold_ms, max_hold_ms=max_hold_ms) for seat, ops in history.by_seat().items()}
     return [f"seat {seat}: {text}" for seat, text in found.items() if text is not None]
 
 
@@ -267,17 +330,22 @@ def _step(op: Op, hold_ms: int, deadline: int | None) -> _Step:
     """
     if op.outcome is None:
         last = _FOREVER if op.until_ms is None else op.until_ms - 1
-        return _Step(op, op.call_ms, last, _DOES[op.kind][:1])
+        # One of several may have been spared, and its pin taken back.
+        return _Step(op, op.call_ms, last, _DOES[op.kind][: 1 if op.seats == 1 else 2])
     firsts, lasts = [op.call_ms], [_FOREVER if op.return_ms is None else op.return_ms]
     exact = [] if op.at_ms is None else [op.at_ms]
-    if op.outcome in ("held", "refreshed") and op.expires_at is not None:
+    if op.outcome in ("held", "held-or-had") and op.expires_at is not None:
         exact.append(op.expires_at - hold_ms)
-    by_deadline = op.outcome in ("pinned", "pinned-already") or (op.kind == "reserve" and op.outcome != "failed")
+    if op.outcome == "refreshed" and op.expires_at is not None:
+        firsts.append(op.expires_at - hold_ms)  # later, if there was less left than a hold's length
+    by_deadline = op.outcome in _ACCEPTED or (op.kind == "reserve" and op.outcome != "failed")
     if by_deadline and deadline is not None:
         lasts.append(deadline - 1)
-    did = "pinned" if op.outcome == "pinned-already" and op.job else op.outcome
+    did = _MAY.get((op.kind, op.outcome), op.outcome)
+    if op.outcome == "pinned-already" and op.job:
+        did = "pinned"
     does: tuple[str, ...] = (did,) if did in _DOES[op.kind] else ()
-    if does == ("failed",):
+    if op.outcome == "failed" and does:
         does = ("failed", "failed late")
     return _Step(op, max(firsts + exact), min(lasts + exact), does)
 
@@ -291,7 +359,7 @@ def _verdicts(ops: list[Op]) -> list[Op]:
             name = op.job or f"{op.user} {len(jobs)}"
             jobs[name] = _both(jobs[name], op) if name in jobs else op
     for op in ops:
-        if op.kind == "pin" and op.outcome in ("pinned", "pinned-already", None):
+        if op.kind == "pin" and (op.outcome in (*_ACCEPTED, None) or (op.outcome == "accepted" and op.job)):
             jobs.setdefault(op.job or op.user, replace(op, kind="reserve", outcome=None, until_ms=None))
     return list(jobs.values())
 
@@ -311,13 +379,15 @@ class _Search:
     Arguments:
         required: steps that have to be placed, by `first`.
         optional: steps that may be placed, by `first`.
-        hold_ms: length of a hold, ms.
+        hold_ms, max_hold_ms: length of a hold, and of one that is refreshed for as long as it can be, ms.
     """
 
-    def __init__(self, required: list[_Step], optional: list[_Step], hold_ms: int) -> None:
+    def __init__(self, required: list[_Step], optional: list[_Step], hold_ms: int, max_hold_ms: int) -> None:
         self._steps = [*required, *optional]
         self._required = len(required)
         self._hold_ms = hold_ms
+        self._max_hold_ms = max_hold_ms
+        self._cancels = sum(1 << index for index, step in enumerate(self._steps) if "cancelled" in step.does)
 
     def run(self, budget: int) -> str | None:
         """None if there is an order, else an explanation."""
@@ -354,7 +424,9 @@ class _Search:
             step = self._steps[index]
             if step.first > node.now:
                 break
-            if step.passive and any(move[:2] == (node.state, node.now) for move in self._moves(node, step, step.last)):
+            if not step.passive or not step.settled_in(node.state, self._final(node)):
+                continue
+            if any(move[:2] == (node.state, node.now) for move in self._moves(node, step, step.last)):
                 trail = _Placed(step, None, node.now, node.trail)
                 node = node._replace(done=node.done | 1 << index, trail=trail)
         return node
@@ -363,6 +435,10 @@ class _Search:
         """The required steps that are not placed, by `first`."""
         lowest = (~done & (done + 1)).bit_length() - 1
         return (index for index in range(lowest, self._required) if not done >> index & 1)
+
+    def _final(self, node: _Node) -> bool:
+        """Whether nothing can cancel a reservation any more."""
+        return not self._cancels & ~node.done
 
     def _next(self, node: _Node) -> Iterator[_Node]:
         """What may come next."""
@@ -378,7 +454,9 @@ class _Search:
             step = self._steps[index]
             for state, at, did in self._moves(node, step, horizon):
                 child = _Node(node.done | 1 << index, state, at, _Placed(step, did, at, node.trail))
-                if state != _settled(node.state, at) or (did is not None and index < self._required):
+                before = _settled(node.state, at)
+                needed = index < self._required and (did is not None or not step.settled_in(before, self._final(node)))
+                if state != before or needed:
                     yield child
                 elif did is None and (waiting is None or at < waiting.now):
                     waiting = child
@@ -434,34 +512,69 @@ class _Search:
             pin = Span(max(pin.first, at + 1), pin.last)
             if op.reserving_until is not None:
                 pin = Span(max(pin.first, op.reserving_until), min(pin.last, op.reserving_until))
+        start = state.start
+        if op.outcome == "hold-ceiling":
+            ceiling = self._ceiling(state._replace(expires=expires))
+            expires = Span(max(expires.first, ceiling.first), min(expires.last, ceiling.last))
+            if start is not None:
+                start = Span(expires.first - self._max_hold_ms, expires.last - self._max_hold_ms)
         if expires.first > expires.last or (pin is not None and pin.first > pin.last):
             return None
         job = op.job if op.kind == "pin" and op.job and pin is not None else state.job
-        return state._replace(expires=expires, pin=pin, job=job), at
+        return state._replace(expires=expires, pin=pin, job=job, start=start), at
 
     def _changed(self, step: _Step, did: str, state: State, at: int, end: int, done: int) -> State | None:
         """The seat after a change made between `at` and `end`; None if it could not be made."""
         op = step.op
-        mine = _mine(state, op)
-        ends = Span(at + self._hold_ms, end + self._hold_ms)
-        of_job = mine and state.pin is not None and state.job in ("", op.job)
         match did:
-            case "held":
-                return State("On hold", op.user, ends) if _free(state, op) else None
-            case "refreshed":
-                return state._replace(expires=ends) if mine and state.pin is None else None
-            case "released":
-                return _FREE if _free(state, op) or (mine and state.pin is None) else None
-            case "reserved":
-                return State("Reserved", op.user) if of_job else None
-            case "failed":
-                return state._replace(pin=None, job="") if of_job else None
+            case "held" if _free(state, op):
+                ends = Span(at + self._hold_ms, end + self._hold_ms)
+                return State("On hold", op.user, ends, loose=state.loose)
+            case "refreshed" if _unpinned(state, op):
+                return self._refreshed(op, state, at, end)
+            case "released" if _free(state, op) or _unpinned(state, op):
+                return _freed(state)
+            case "cancelled" if _bought(state, op):
+                return _FREE._replace(loose=self._open_jobs(op.user, end, done))
+            case "reserved" if _of_job(state, op) or _met(state, op):
+                return State("Reserved", op.user, loose=state.loose)
+            case "failed" if _of_job(state, op):
+                return state._replace(pin=None, job="")
             case "failed late":
                 # Where nobody knows whose the pin is, it may be another job's.
-                return None if of_job and state.job else state
-            case "pinned" if mine and state.pin is None and not done & step.opens_before:
+                return None if _of_job(state, op) and state.job else state
+            case "pinned" if _unpinned(state, op) and not done & step.opens_before:
                 return self._pinned(op, state, at)
         return None
+
+    def _ceiling(self, state: State) -> Span:
+        """When the hold ends at the latest, however often it is refreshed."""
+        since, ms = (state.expires, -self._hold_ms) if state.start is None else (state.start, 0)
+        return Span(since.first + ms + self._max_hold_ms, since.last + ms + self._max_hold_ms)
+
+    def _refreshed(self, op: Op, state: State, at: int, end: int) -> State | None:
+        ceiling, told = self._ceiling(state), op.expires_at
+        if state.expires.first >= ceiling.last:
+            return None
+        if told is None:
+            ends = Span(min(at + self._hold_ms, ceiling.first), min(end + self._hold_ms, ceiling.last))
+        elif told == at + self._hold_ms:  # which may be the ceiling too
+            ends, ceiling = Span(told, told), Span(max(ceiling.first, told), ceiling.last)
+        else:
+            ends, ceiling = Span(told, told), Span(max(ceiling.first, told), min(ceiling.last, told))
+        if ceiling.first > ceiling.last:
+            return None
+        start = Span(ceiling.first - self._max_hold_ms, ceiling.last - self._max_hold_ms)
+        return state._replace(expires=ends, start=start)
+
+    def _open_jobs(self, user: str, now: int, done: int) -> frozenset[str]:
+        """The user's reserve jobs that may have been accepted by now, and have not ended. One that is accepted
+        later has the next hold pinned until it ends, so that it makes no difference."""
+        return frozenset(
+            step.op.job
+            for index, step in enumerate(self._steps)
+            if step.op.kind == "reserve" and step.op.user == user and not done >> index & 1 and step.op.call_ms <= now
+        )
 
     def _pinned(self, op: Op, state: State, at: int) -> State | None:
         expires = Span(max(state.expires.first, at + 1), state.expires.last)

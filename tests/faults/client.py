@@ -4,13 +4,14 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Literal
+from typing import Any
+from uuid import UUID
 
 from tests.faults.api import Answer, Api, Unexpected
 from tests.faults.history import Kind, Op, now_ms
-from tests.faults.record import Job, JobKind, Record
+from tests.faults.record import Call, CallKind, Job, JobKind, Record
 
 #: How long after it was sent a request without an answer may still take effect, ms: an API process that
 #: lives takes it up while its client still waits, and a call that then takes longer than 1.5 s to reach
@@ -31,11 +32,43 @@ _NEAR_MS, _CLOSE_MS = 400, 4
 #: Seats whose state is noted of a list.
 _LISTED = 2
 #: What clients do, by how often; and how often to a seat that they hold or that is sold.
-_DOINGS = {"hold": 20, "grab": 4, "read": 24, "refresh": 12, "reserve": 12, "release": 8, "edge": 8, "list": 6}
+_DOINGS = {
+    "hold": 20,
+    "grab": 4,
+    "read": 24,
+    "refresh": 12,
+    "reserve": 12,
+    "release": 8,
+    "cancel": 4,
+    "edge": 8,
+    "list": 6,
+}
 _MINE, _SOLD = 0.7, 0.05
+#: How often they do it to several seats at once, and to how many.
+_GROUPED, _GROUP = 0.3, (2, 4)
+#: How often who cancels has bought the seat: not so often that it is in vain to sell any.
+_BOUGHT = 0.3
 
-_GRANTED = {"hold": "held", "reserve": "reserved", "refresh": "refreshed", "release": "released"}
+_GRANTED = {
+    "hold": "held",
+    "reserve": "reserved",
+    "refresh": "refreshed",
+    "release": "released",
+    "cancel": "cancelled",
+}
 _AGAINST = {"hold": {"seat-held", "seat-reserved", "limit-reached"}, "reserve": {"seat-reserved", "hold-expired"}}
+#: What a seat's status says against each request, where it may be in the way. Of a call, a seat on hold may be so for
+#: two reasons; of the first the problem's type says which.
+_IN_THE_WAY = {
+    "hold": {"On hold": "seat-held", "Reserved": "seat-reserved"},
+    "pin": {"Available": "not-on-hold", "On hold": "not-holder", "Reserved": "seat-reserved"},
+    "reserve": {"Available": "hold-expired", "On hold": "hold-expired", "Reserved": "seat-reserved"},
+    "refresh": {"Available": "not-on-hold", "On hold": "in-the-way", "Reserved": "seat-reserved"},
+    "release": {"On hold": "in-the-way", "Reserved": "seat-reserved"},
+    "cancel": {"Available": "not-reserved", "On hold": "not-reserved", "Reserved": "not-owner"},
+}
+#: Refusals that have the same reason for every seat that is in the way.
+_OF_ALL = {"reserve-pending": ("pin",), "hold-ceiling": ("refresh",)}
 
 
 class Sale:
@@ -47,6 +80,9 @@ class Sale:
         last_s: for how long the seats are to last, seconds.
         hot: seats of an event that clients want at a time: the first that are not sold.
         think_s: mean time between two requests of a client, seconds.
+
+    Attributes:
+        sold: the seats that are reserved, as far as anybody was told.
     """
 
     def __init__(self, record: Record, *, deadline_ms: int, last_s: float, hot: int, think_s: float) -> None:
@@ -71,11 +107,12 @@ class Sale:
 
 @dataclass
 class _Followed:
-    """A job that a client looks after; `doubtful` while it is not known whether it was accepted."""
+    """A job that a client looks after, with the operations on its seats, and those of its acceptance; `doubtful`
+    while it is not known whether it was accepted."""
 
     job: Job
-    op: Op
-    pin: Op | None
+    ops: dict[str, Op]
+    pins: list[Op]
     doubtful: bool
     look_at: float = 0.0
     pause_s: float = _LOOK_S
@@ -99,6 +136,7 @@ class Client:
         self._choices = choices
         self._following: list[_Followed] = []
         self._holds: dict[str, int] = {}
+        self._bought: set[str] = set()
 
     def run(self) -> None:
         """Buys until the sale closes, then looks after its jobs for some seconds. Raises Unexpected."""
@@ -134,41 +172,67 @@ class Client:
 
     def _is_done(self, followed: _Followed) -> bool:
         """Looks at a job; returns whether there is no need to do so again."""
-        job, op = followed.job, followed.op
+        job, ops = followed.job, followed.ops
         answer = self._api.get("status", f"/seats/job/{job.id}/status")
         followed.look_at = time.monotonic() + followed.pause_s
         followed.pause_s = min(1.6 * followed.pause_s, _DOUBT_MAX_S if followed.doubtful else _LOOK_MAX_S)
-        if answer.status == 404 and followed.doubtful and answer.call_ms > op.call_ms + LATE_MS:
-            op.until_ms = answer.call_ms  # it was not accepted, and cannot be any more
+        called_ms = min(op.call_ms for op in ops.values())
+        if answer.status == 404 and followed.doubtful and answer.call_ms > called_ms + LATE_MS:
+            for op in ops.values():
+                op.until_ms = answer.call_ms  # it was not accepted, and cannot be any more
             return True
         if answer.status != 200:
             return False
         if followed.doubtful:
             followed.doubtful = False
-            if followed.pin is not None:
-                self._record.add_pin(followed.pin, answer.return_ms)
+            for pin in followed.pins:
+                self._record.add_pin(pin, answer.return_ms)
             if not self._record.add_job(job):
                 return True  # another request was answered with this job, and its client follows it
-        self._learn(job, op, answer)
+        self._learn(job, ops, answer)
         return job.outcome is not None
 
-    def _learn(self, job: Job, op: Op, answer: Answer) -> None:
+    def _learn(self, job: Job, ops: dict[str, Op], answer: Answer) -> None:
         """Notes what the service says of a job."""
         said = answer.body
         job.accepted_ms, job.deadline_ms = said["createdAt"], said["deadline"]
-        op.until_ms = job.deadline_ms
+        job.seats = tuple(said["data"]["seatIds"])
+        # Who asks for some seats that are in one job already is answered with that, whichever else it has.
+        for seat in ops.keys() - set(job.seats):
+            self._record.history.discard(ops.pop(seat))
+        for seat in set(job.seats) - ops.keys():
+            ops[seat] = self._record.history.add(replace(next(iter(ops.values())), seat=seat))
+        for op in ops.values():
+            op.until_ms, op.seats = job.deadline_ms, len(job.seats)
         if said["status"] not in ("completed", "failed"):
             return
-        seat = said["result"].get("seat", {})
-        op.outcome, op.expires_at = _outcome(job.kind, said), seat.get("expiresAt")
-        op.return_ms, op.until_ms = answer.return_ms, None
-        job.outcome, job.completed_ms, job.seen_ms = op.outcome, said["completedAt"], answer.return_ms
-        # A hold that failed did nothing, at no particular time; a reserve that failed gave its pin back.
-        op.at_ms = None if op.outcome == "failed" and job.kind == "hold" else job.completed_ms
-        if op.expires_at is not None:
-            self._holds[job.seat] = op.expires_at
-        elif seat:
-            self._sale.sold.add(job.seat)
+        job.completed_ms, job.seen_ms = said["completedAt"], answer.return_ms
+        job.outcome = _verdict(job, said)
+        ends = {seat["id"]: seat.get("expiresAt") for seat in said["result"].get("seats", [])}
+        outcomes = self._outcomes(job, said, ends)
+        for seat, op in ops.items():
+            op.outcome, op.expires_at = outcomes[seat], ends.get(seat)
+            op.return_ms, op.until_ms = answer.return_ms, None
+            # A hold that failed did nothing, at no particular time; a reserve that failed gave its pin back.
+            op.at_ms = None if op.outcome == "failed" and job.kind == "hold" else job.completed_ms
+        for seat, expires_at in ends.items():
+            if expires_at is not None:
+                self._holds[seat] = expires_at
+            else:
+                self._sale.sold.add(seat)
+                self._bought.add(seat)
+
+    def _outcomes(self, job: Job, said: dict[str, Any], ends: dict[str, int | None]) -> dict[str, str]:
+        """What the end of a job says of each seat. Raises Unexpected."""
+        outcome = job.outcome or ""
+        if outcome == "failed" or outcome.endswith("-already") or (ends and len(job.seats) == 1):
+            return dict.fromkeys(job.seats, outcome)
+        if outcome == "held":
+            anew = (job.completed_ms or 0) + self._record.hold_ms
+            return {seat: "held-or-had" if ends[seat] == anew else "held-already" for seat in job.seats}
+        if outcome == "reserved":
+            return dict.fromkeys(job.seats, "reserved-or-had")
+        return _refused(job.kind, job.seats, outcome, said["result"])
 
     def _act(self) -> None:
         """Does one thing to one seat."""
@@ -177,27 +241,39 @@ class Client:
         sold = sorted(self._sale.sold.copy())
         wanted = self._sale.wanted(event_id) or sold
         mine = [seat for seat, ends in self._holds.items() if ends > now_ms() and seat not in sold]
-        seat = self._choices.choice(wanted)
-        if sold and self._choices.random() < _SOLD:
+        among, seat = wanted, self._choices.choice(wanted)
+        if kind == "cancel":
+            bought = sorted(self._bought)
+            among = bought if bought and self._choices.random() < _BOUGHT else sold or wanted
+            seat = self._choices.choice(among)
+        elif sold and self._choices.random() < _SOLD:
             seat = self._choices.choice(sold)
         elif mine and kind not in ("hold", "grab") and self._choices.random() < _MINE:
-            seat = self._choices.choice(mine)
+            among, seat = mine, self._choices.choice(mine)
+        seats = self._group(seat, among) if self._choices.random() < _GROUPED else (seat,)
         match kind:
             case "reserve" if seat in mine and not self._sale.has_time_to_sell():
-                self._change("refresh", seat)
+                self._change("refresh", seats)
             case "hold" | "reserve":
-                self._request(kind, seat)
-            case "refresh" | "release":
-                self._change(kind, seat)
+                self._request(kind, seats)
+            case "refresh" | "release" | "cancel":
+                self._change(kind, seats)
             case "grab":  # more than the limit allows, before the first verdict
                 for seat in self._list(event_id, wanted[:_LISTED])[: self._record.max_held + 1]:
-                    self._request("hold", seat)
+                    self._request("hold", (seat,))
             case "edge":
                 self._wait_for_the_end(seat)
             case "list":
                 self._list(event_id, self._choices.sample(wanted, min(_LISTED, len(wanted))))
             case _:
                 self._read(seat)
+
+    def _group(self, seat: str, among: Sequence[str]) -> tuple[str, ...]:
+        """The seat and some others of its event, if there are any, in no order."""
+        others = [other for other in among if other != seat and _event(other) == _event(seat)]
+        group = [seat, *self._choices.sample(others, min(len(others), self._choices.randint(*_GROUP) - 1))]
+        self._choices.shuffle(group)
+        return tuple(group)
 
     def _wait_for_the_end(self, seat: str) -> None:
         """Asks just before the end of a hold and just after, if that is near; else only asks."""
@@ -207,7 +283,7 @@ class Client:
             self._read(seat)
             self._wait_until(ends_ms + self._choices.uniform(-1, _CLOSE_MS))
             if self._choices.random() < 0.5:
-                self._change("refresh", seat)
+                self._change("refresh", (seat,))
         self._read(seat)
 
     def _wait_until(self, moment_ms: float) -> None:
@@ -216,74 +292,142 @@ class Client:
     def _read(self, seat: str) -> None:
         answer = self._api.get("read", f"/seats/get/{seat}")
         if answer.status == 200:
-            self._note("read", seat, answer, answer.body["status"], mine=answer.body["UUID"] == self._user)
+            self._note("read", seat, answer, answer.body["status"], answer.body)
 
     def _list(self, event_id: str, seats: Sequence[str]) -> list[str]:
         """Reads what is free, and notes that of some seats."""
         answer = self._api.get("list", f"/seats/list/{event_id}")
         free = [seat["id"] for seat in answer.body.get("seats", [])]
+        self._sale.sold.difference_update(free)
         for seat in seats if answer.status == 200 else ():
-            self._note("list", seat, answer, "free" if seat in free else "taken")
+            self._note("list", seat, answer, "free" if seat in free else "taken", {})
         return free
 
-    def _change(self, kind: Literal["refresh", "release"], seat: str) -> None:
-        """Refreshes or releases."""
-        answer = self._api.post(kind, seat)
+    def _change(self, kind: CallKind, seats: tuple[str, ...]) -> None:
+        """Refreshes, releases or cancels."""
+        request_id = self._request_id()
+        answer = self._api.post(kind, seats, request_id)
+        granted = not answer.slug
         if answer.unknown:
-            self._doubt(kind, seat, answer, answer.call_ms + LATE_MS)
-        elif answer.status:
-            self._note(kind, seat, answer, answer.slug or _GRANTED[kind])
+            self._record.add_call(request_id, Call(kind, seats, self._user, None))
+            for seat in seats:
+                self._doubt(kind, seat, answer, answer.call_ms + LATE_MS, seats=len(seats))
+            return
+        if not answer.status:
+            return
+        self._record.add_call(request_id, Call(kind, seats, self._user, _GRANTED[kind] if granted else answer.slug))
+        if not granted:
+            self._refusal(kind, seats, answer)
+            return
+        told = {seat["id"]: seat for seat in answer.body.get("seats") or [answer.body] if seat}
+        for seat in seats:
+            self._note(kind, seat, answer, _GRANTED[kind], told.get(seat, {}), seats=len(seats))
 
-    def _request(self, kind: JobKind, seat: str) -> None:
+    def _request(self, kind: JobKind, seats: tuple[str, ...]) -> None:
         """Holds or reserves."""
-        answer = self._api.post(kind, seat)
+        answer = self._api.post(kind, seats, self._request_id())
         accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
         if 400 <= answer.status < 500:
-            self._note("hold" if kind == "hold" else "pin", seat, answer, answer.slug)
+            self._refusal("hold" if kind == "hold" else "pin", seats, answer)
         if not accepted and (not answer.unknown or (answer.status == 503 and not job_id)):
             return  # a 503 that names no job was refused before an accept was sent to Redis
-        pin = None
+        pins = []
         if kind == "reserve":
             until_ms = answer.return_ms + 1 if accepted else answer.call_ms + LATE_MS
-            pin = self._doubt("pin", seat, answer, until_ms, job_id)
+            pins = [self._doubt("pin", seat, answer, until_ms, job_id, seats=len(seats)) for seat in seats]
             if accepted:
-                self._record.add_pin(pin, answer.return_ms)
-        job = Job(job_id, kind, seat, self._user, answer.return_ms)
+                for pin in pins:
+                    self._record.add_pin(pin, answer.return_ms)
+        job = Job(job_id, kind, seats, self._user, answer.return_ms)
         if accepted and not self._record.add_job(job):
             return  # it is followed by whoever was told of it first
-        op = self._doubt(kind, seat, answer, answer.call_ms + LATE_MS + self._sale.deadline_ms, job_id)
+        until_ms = answer.call_ms + LATE_MS + self._sale.deadline_ms
+        ops = {seat: self._doubt(kind, seat, answer, until_ms, job_id, seats=len(seats)) for seat in seats}
         if job_id:
             pause_s = _LOOK_S if accepted else _LOOK_MAX_S
-            self._following.append(_Followed(job, op, pin, doubtful=not accepted, pause_s=pause_s))
+            self._following.append(_Followed(job, ops, pins, doubtful=not accepted, pause_s=pause_s))
 
-    def _note(self, kind: Kind, seat: str, answer: Answer, outcome: str, *, mine: bool = False) -> None:
-        """Notes an operation that was answered."""
-        op = Op(kind, seat, self._user, answer.call_ms, answer.return_ms, outcome, mine=mine)
-        op.expires_at, op.reserving_until = answer.body.get("expiresAt"), answer.body.get("reservingUntil")
-        op.at_ms = answer.body.get("serverTime") if kind == "read" else None
+    def _request_id(self) -> str:
+        return str(UUID(int=self._choices.getrandbits(128)))
+
+    def _refusal(self, kind: Kind, seats: tuple[str, ...], answer: Answer) -> None:
+        """Notes what a refusal says of each seat. Raises Unexpected."""
+        outcomes = _refused(kind, seats, answer.slug, answer.body)
+        # A time that it tells is that of the seat in the way, if there is just one.
+        alone = list(outcomes.values()).count("spared") == len(seats) - 1
+        for seat, outcome in outcomes.items():
+            told = answer.body if alone and outcome == answer.slug else {}
+            self._note(kind, seat, answer, outcome, told, seats=len(seats))
+
+    def _note(
+        self, kind: Kind, seat: str, answer: Answer, outcome: str, told: dict[str, Any], *, seats: int = 1
+    ) -> None:
+        """Notes an operation that was answered.
+
+        Arguments:
+            told: what the answer says of the seat.
+        """
+        op = Op(kind, seat, self._user, answer.call_ms, answer.return_ms, outcome, seats=seats)
+        op.expires_at, op.reserving_until = told.get("expiresAt"), told.get("reservingUntil")
+        op.at_ms = told.get("serverTime") if outcome == "refreshed" or kind == "read" else None
+        op.mine = kind == "read" and told["UUID"] == self._user
         self._record.history.add(op)
-        if outcome == "refreshed" and op.expires_at is not None:
-            self._holds[seat] = op.expires_at
-        elif outcome == "released":
-            self._holds.pop(seat, None)
-        elif outcome in ("Reserved", "seat-reserved"):
-            self._sale.sold.add(seat)
+        match outcome:
+            case "refreshed":
+                self._holds[seat] = op.expires_at or 0
+            case "released":
+                self._holds.pop(seat, None)
+            case "Reserved" | "seat-reserved" | "not-owner":
+                self._sale.sold.add(seat)
+            case "cancelled" | "not-reserved" | "Available":
+                self._sale.sold.discard(seat)
+                self._bought.discard(seat)
 
-    def _doubt(self, kind: Kind, seat: str, answer: Answer, until_ms: int, job_id: str = "") -> Op:
+    def _doubt(self, kind: Kind, seat: str, answer: Answer, until_ms: int, job_id: str = "", *, seats: int = 1) -> Op:
         """Notes an operation of which nobody knows, yet or ever, what it did."""
         return self._record.history.add(
-            Op(kind, seat, self._user, answer.call_ms, until_ms=until_ms, job=job_id),
+            Op(kind, seat, self._user, answer.call_ms, until_ms=until_ms, job=job_id, seats=seats),
         )
 
 
-def _outcome(kind: JobKind, said: dict[str, Any]) -> str:
+def _event(seat: str) -> str:
+    return seat.partition("-")[0]
+
+
+def _refused(kind: Kind, seats: tuple[str, ...], slug: str, body: dict[str, Any]) -> dict[str, str]:
+    """What a refusal says of each seat. Raises Unexpected.
+
+    Arguments:
+        body: the problem, or a job's result.
+    """
+    if len(seats) == 1:
+        return {seats[0]: slug}
+    if slug == "limit-reached":
+        # Of fewer than all, some are the user's already, and nobody is told which.
+        return dict.fromkeys(seats, slug if body["requested"] == len(seats) else "spared")
+    found = {each["seatId"]: each["status"] for each in body["conflicts"]}
+    if not found or not found.keys() <= set(seats):
+        raise Unexpected(f"{kind} of {seats}: {slug}, with {found} in the way")
+    outcomes = dict.fromkeys(seats, "spared")
+    for seat, status in found.items():
+        outcomes[seat] = slug if kind in _OF_ALL.get(slug, ()) else _IN_THE_WAY[kind].get(status, "")
+    first = next(seat for seat in seats if seat in found)
+    if outcomes[first] == "in-the-way":
+        outcomes[first] = slug if slug in ("not-holder", "reserve-pending") else "in-the-way"
+    due = {"seat-reserved"} if "seat-reserved" in outcomes.values() else {outcomes[first]}
+    if slug not in due or not all(outcomes.values()) or list(found) != [seat for seat in seats if seat in found]:
+        raise Unexpected(f"{kind} of {seats}: {slug}, with {found} in the way")
+    return outcomes
+
+
+def _verdict(job: Job, said: dict[str, Any]) -> str:
     """How a job ended, from its status. Raises Unexpected."""
     result = said["result"]
     if said["status"] == "failed":
         return "failed"
     if result["success"]:
         # Only the text for people tells the two apart.
-        return f"{_GRANTED[kind]}-already" if "already" in result["message"] else _GRANTED[kind]
-    if result["error"] not in _AGAINST[kind]:
-        raise Unexpected(f"the verdict on a {kind} is {result['error']}")
+        return f"{_GRANTED[job.kind]}-already" if "already" in result["message"] else _GRANTED[job.kind]
+    if result["error"] not in _AGAINST[job.kind]:
+        raise Unexpected(f"the verdict on a {job.kind} is {result['error']}")
     return str(result["error"])

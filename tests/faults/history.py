@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["hold", "pin", "reserve", "refresh", "release", "read", "list"]
+Kind = Literal["hold", "pin", "reserve", "refresh", "release", "cancel", "read", "list"]
 
 
 @dataclass
@@ -23,6 +23,9 @@ class Op:
     acceptance of a reserve changes the seat too (it pins the hold) and is an operation of its own,
     `pin`, over the POST alone; the two share `job`.
 
+    A call or a job about several seats is an operation on each of them. It is done to all or to none: where some
+    are in the way, these have the refusal that they would have alone, and the others are `spared`.
+
     Attributes:
         kind: `list` is a read of whether the seat is among the free ones.
         seat: the seat's id.
@@ -31,15 +34,20 @@ class Op:
         return_ms: just after the answer (a job: its verdict) was read. None: there was none; then
             the operation took effect at any time from `call_ms` on (until `until_ms`), or never.
         outcome: what was answered; None if unknown.
-            hold: `held`, `held-already` (both with expires_at), `seat-held`, `seat-reserved`,
-                `limit-reached`, `failed` (by its deadline: it must have had no effect).
+            hold: `held`, `held-already` (both with expires_at), `held-or-had` (one of the two: of several, the end
+                that is told is that of a hold of now), `seat-held`, `seat-reserved`, `limit-reached`,
+                `failed` (by its deadline: it must have had no effect), `spared`.
             pin: `pinned` (with reserving_until), `pinned-already` (the job that was open already),
-                `accepted` (of a seat that the user has reserved), `not-holder`, `not-on-hold`,
-                `seat-reserved`.
-            reserve: `reserved`, `reserved-already`, `seat-reserved`, `hold-expired`, `failed`.
+                `accepted` (of a seat that the user has reserved), `let-in` (one of these three: a 202 does not
+                tell), `not-holder`, `not-on-hold`, `seat-reserved`, `reserve-pending` (of several, this one is in
+                another job), `spared`.
+            reserve: `reserved`, `reserved-already`, `reserved-or-had` (one of the two, of several),
+                `seat-reserved`, `hold-expired`, `failed`, `spared` (which takes its pin back).
             refresh: `refreshed` (with expires_at), `not-holder`, `not-on-hold`, `seat-reserved`,
-                `reserve-pending`.
-            release: `released`, `not-holder`, `seat-reserved`, `reserve-pending`.
+                `reserve-pending`, `hold-ceiling`, `in-the-way` (of several, not the first: others hold it, or it is
+                pinned), `spared`.
+            release: `released`, `not-holder`, `seat-reserved`, `reserve-pending`, `in-the-way`, `spared`.
+            cancel: `cancelled`, `not-owner`, `not-reserved`, `spared`.
             read: `Available`, `On hold`, `Reserved`; `mine` says whether the user's UUID was shown.
             list: `free`, `taken`.
         until_ms: with no answer: it cannot take effect at this time or later (a job's deadline).
@@ -48,7 +56,8 @@ class Op:
         mine: of a read: whether the seat was shown as the caller's.
         job: the job's id, where there is one.
         at_ms: when it was done by the server's clock, if the answer says so: a job's `completedAt`, the
-            `serverTime` of a read. Not needed; with it the check is exact.
+            `serverTime` of a read or a refresh. Not needed; with it the check is exact.
+        seats: how many seats it was about.
     """
 
     kind: Kind
@@ -63,6 +72,7 @@ class Op:
     mine: bool = False
     job: str = ""
     at_ms: int | None = None
+    seats: int = 1
 
 
 def now_ms() -> int:
@@ -82,6 +92,11 @@ class History:
         with self._lock:
             self._ops.append(op)
         return op
+
+    def discard(self, op: Op) -> None:
+        """Takes back an operation that was none."""
+        with self._lock:
+            self._ops[:] = (each for each in self._ops if each is not op)
 
     def by_seat(self) -> dict[str, list[Op]]:
         """The operations on each seat, by when they were called."""

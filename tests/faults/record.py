@@ -8,6 +8,7 @@ from typing import Literal
 from tests.faults.history import History, Op
 
 JobKind = Literal["hold", "reserve"]
+CallKind = Literal["refresh", "release", "cancel"]
 
 
 @dataclass
@@ -15,6 +16,7 @@ class Job:
     """A job that the service accepted. Times in epoch ms, None until known.
 
     Attributes:
+        seats: those that it is about, in the job's order; until that was read, those that the client named.
         accepted_ms: by the service's clock; until that was read, when the client was told.
         completed_ms: when it ended, as the service says.
         seen_ms: when a client first saw that it had ended.
@@ -23,13 +25,24 @@ class Job:
 
     id: str
     kind: JobKind
-    seat: str
+    seats: tuple[str, ...]
     user: str
     accepted_ms: int
     deadline_ms: int | None = None
     completed_ms: int | None = None
     seen_ms: int | None = None
     outcome: str | None = None
+
+
+@dataclass
+class Call:
+    """What a client did at once to one seat or several; `outcome` is None if that had no answer, else as in
+    `Op.outcome`, of a refusal the problem's name."""
+
+    kind: CallKind
+    seats: tuple[str, ...]
+    user: str
+    outcome: str | None
 
 
 @dataclass
@@ -41,6 +54,8 @@ class Record:
         users: the UUID of each client. What two clients with the same one do races with itself.
         max_held: most seats of an event that a user may hold.
         hold_ms: length of a hold.
+        max_hold_ms: how long a hold may last however often it is refreshed.
+        calls: what was neither a job nor a read, by the id that its request had.
         jobs: accepted jobs by id, those included that a client learnt of only later, after a 503.
     """
 
@@ -48,8 +63,10 @@ class Record:
     users: Sequence[str]
     max_held: int
     hold_ms: int
+    max_hold_ms: int
     history: History = field(default_factory=History)
     jobs: dict[str, Job] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
     _pins: list[tuple[Op, int]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,36 +75,37 @@ class Record:
         with self._lock:
             return self.jobs.setdefault(job.id, job) is job
 
+    def add_call(self, request_id: str, call: Call) -> None:
+        """Notes what was done at once, or may have been."""
+        with self._lock:
+            self.calls[request_id] = call
+
     def add_pin(self, pin: Op, answered_ms: int) -> None:
         """Notes that the accept of a reserve was answered with its job."""
         with self._lock:
             self._pins.append((pin, answered_ms))
 
     def label_pins(self) -> None:
-        """Says of each accepted reserve what its acceptance did, once the jobs have ended.
+        """Says of each accepted reserve what is known of it once the jobs have ended.
 
-        The answer does not tell. The request that made the job was under way when the job was made:
-        `pinned`. Others that were answered with the same job found it there. A job that ends
-        `reserved-already` was accepted for a seat that the user had. Of a job that failed, that cannot be
-        told where the user may have had the seat; such a pin stays unknown.
+        The answer does not tell what the accept did. It pinned the hold, or found it pinned by the job with
+        which it was answered, or found that the user has reserved the seat. The request that was under way when
+        the job was made is the one that made it. Who asks for several seats that are in one job is answered with
+        that, whichever else it has: a seat that is not in it was the user's already.
         """
-        ops = [op for seat_ops in self.history.by_seat().values() for op in seat_ops if op.kind == "reserve"]
-        may_have = {(op.seat, op.user) for op in ops if op.outcome in (None, "reserved", "reserved-already")}
-        made: set[str] = set()
+        made: set[tuple[str, str]] = set()
         for pin, answered_ms in self._pins:
             job = self.jobs[pin.job]
-            if job.outcome is None or (job.outcome == "failed" and (pin.seat, pin.user) in may_have):
+            if job.outcome is None:
                 continue
             pin.return_ms, pin.until_ms = answered_ms, None
-            if job.outcome == "reserved-already":
-                pin.outcome, pin.at_ms = "accepted", job.accepted_ms
+            if pin.seat not in job.seats:
+                pin.outcome, pin.job = "accepted", ""
                 continue
-            pin.reserving_until = job.deadline_ms
-            if pin.call_ms <= job.accepted_ms <= answered_ms and job.id not in made:
-                made.add(job.id)
-                pin.outcome, pin.at_ms = "pinned", job.accepted_ms
-            else:
-                pin.outcome = "pinned-already"
+            pin.outcome, pin.reserving_until = "let-in", job.deadline_ms
+            if pin.call_ms <= job.accepted_ms <= answered_ms and (job.id, pin.seat) not in made:
+                made.add((job.id, pin.seat))
+                pin.at_ms = job.accepted_ms
 
     def first_verdict_after(self, moment_ms: int) -> int | None:
         """When a client first saw the success of a job that ended at `moment_ms` or later, epoch ms."""

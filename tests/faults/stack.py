@@ -18,8 +18,9 @@ from tests.faults.proxy import Proxy
 
 Role = Literal["api", "worker", "sweeper"]
 
-#: The rules of the sale: holds that end while the clients watch, deadlines that outlast every fault.
-HOLD_S, MAX_HELD, DEADLINE_S = 2.0, 3, 15.0
+#: The rules of the sale: holds that end while the clients watch, and that can be refreshed for not much longer;
+#: deadlines that outlast every fault.
+HOLD_S, MAX_HOLD_S, MAX_HELD, DEADLINE_S = 2.0, 3.0, 4, 15.0
 
 
 class Stack:
@@ -56,6 +57,7 @@ class Stack:
                 API_PROCESSES="2",
                 WORKER_PROCESSES="2",
                 LOCK_EXPIRATION_TIME=str(HOLD_S),
+                MAX_HOLD_TIME=str(MAX_HOLD_S),
                 MAX_HELD_SEATS=str(MAX_HELD),
                 HOLD_JOB_DEADLINE=str(DEADLINE_S),
                 RESERVE_JOB_DEADLINE=str(DEADLINE_S),

@@ -5,8 +5,10 @@ Redis and the record as they were.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
@@ -25,15 +27,17 @@ from tests.e2e.conftest import Service
 from tests.faults.audit import IDLE_LATE_MS, JOB_LATE_MS, audit, open_jobs
 from tests.faults.history import History, Op, now_ms
 from tests.faults.load import Load, users
-from tests.faults.record import Job, Record
+from tests.faults.record import Call, CallKind, Job, Record
 
-HOLD_MS, DEADLINE_MS = 1_000, 15_000
+HOLD_MS, MAX_HOLD_MS, DEADLINE_MS = 1_000, 1_500, 15_000
 #: What the load has to have met with before it ends: that there is nothing to find says little otherwise.
 MET = {
     *(("hold", answer) for answer in ("202", "409 seat-held", "409 seat-reserved")),
     *(("reserve", answer) for answer in ("202", "403 not-holder", "409 not-on-hold", "409 seat-reserved")),
     *(("refresh", answer) for answer in ("200", "403 not-holder", "409 not-on-hold", "409 seat-reserved")),
     *(("release", answer) for answer in ("204", "403 not-holder", "409 seat-reserved")),
+    *(("cancel", answer) for answer in ("204", "403 not-owner", "409 not-reserved")),
+    ("refresh", "409 hold-ceiling"),
     *((kind, "200") for kind in ("read", "list", "status")),
 }
 
@@ -57,19 +61,39 @@ def left(redis_server: EmbeddedRedis) -> Iterator[Left]:
             WORKER_PROCESSES="1",
             MAX_HELD_SEATS="3",
             LOCK_EXPIRATION_TIME=str(HOLD_MS / 1000),
+            MAX_HOLD_TIME=str(MAX_HOLD_MS / 1000),
         )
         try:
-            record = Record({service.create(12): 12 for _ in range(2)}, users(4), max_held=3, hold_ms=HOLD_MS)
+            events = {service.create(12): 12 for _ in range(2)}
+            record = Record(events, users(4), max_held=3, hold_ms=HOLD_MS, max_hold_ms=MAX_HOLD_MS)
             with Load([str(service.http.base_url)], record, seed=1, deadline_ms=DEADLINE_MS, last_s=24) as load:
-                wait_for(lambda: load.traffic.answers.keys() >= MET, 30)
+                wait_for(
+                    lambda: load.traffic.answers.keys() >= MET and met_groups(record) and any(standing(record)), 30
+                )
             assert load.settle(10)
             wait_for(lambda: all(store.events.load(event_id).idle for event_id in record.events))
         finally:
             service.close()
     with redis.Redis.from_url(redis_server.url()) as raw:
-        names = cast(list[bytes], raw.keys())
-        yield Left(record, {name: cast(bytes, raw.dump(name)) for name in names})
+        dumps = {name: cast(bytes | None, raw.dump(name)) for name in cast(list[bytes], raw.keys())}
+        # A call's record may have lapsed meanwhile.
+        yield Left(record, {name: value for name, value in dumps.items() if value is not None})
     store.servers.close()
+
+
+def met_groups(record: Record) -> bool:
+    """Whether several seats were held, reserved, refreshed, released and cancelled at once, and some in vain."""
+    jobs = {job.outcome for job in list(record.jobs.values()) if len(job.seats) > 1}
+    calls = {call.outcome for call in list(record.calls.values()) if len(call.seats) > 1}
+    return jobs >= {"held", "reserved"} and calls >= {"refreshed", "released", "cancelled", "not-owner"}
+
+
+def standing(record: Record) -> Iterator[Op]:
+    """Sales of one seat that their users cannot have cancelled again."""
+    for ops in record.history.by_seat().values():
+        sales = Counter(op.user for op in ops if op.outcome == "reserved")
+        sales.subtract(op.user for op in ops if op.kind == "cancel" and op.outcome in ("cancelled", None))
+        yield from (op for op in ops if op.outcome == "reserved" and sales[op.user] > 0)
 
 
 def connect(server: EmbeddedRedis, *, hold_ms: int) -> Store:
@@ -84,23 +108,45 @@ class Scene:
         self.store = store
         self.record = record
         self.redis = store.client
-        self.event = SeatId.parse(next(job.seat for job in record.jobs.values() if job.outcome == "reserved")).event
+        self.event = self.sold.event
         self.user = record.users[0]
         self.buyer = Buyer(store, self.user)
 
     def job(self, outcome: str) -> Job:
-        """A job of the event that ended so."""
+        """A job of one seat of the event that ended so."""
         return next(
-            job for job in self.record.jobs.values() if job.outcome == outcome and job.seat.startswith(self.event)
+            job
+            for job in self.record.jobs.values()
+            if job.outcome == outcome and len(job.seats) == 1 and job.seats[0].startswith(self.event)
         )
+
+    def group(self) -> Job:
+        """A job that held several seats of the event, all of them anew."""
+        entries = [fields["job"] for _, fields in cast(Any, self.redis.xrange(keys.changes(self.event)))]
+        return next(
+            job
+            for job in self.record.jobs.values()
+            if job.outcome == "held" and entries.count(job.id) == len(job.seats) > 1
+        )
+
+    @cached_property
+    def sale(self) -> Op:
+        """A sale of one seat that stands."""
+        return next(standing(self.record))
 
     @property
     def sold(self) -> SeatId:
-        return SeatId.parse(self.job("reserved").seat)
+        return SeatId.parse(self.sale.seat)
 
     @property
     def free(self) -> list[SeatId]:
         return [SeatId.parse(seat) for seat in self.store.events.list_free(self.event).ids or []]
+
+    def entries(self, request_id: str) -> int:
+        """How many changes a request made."""
+        streams = (cast(Any, self.redis.xrange(keys.changes(event_id))) for event_id in self.record.events)
+        fields = [fields for stream in streams for _, fields in stream if fields["cause"] != "expired"]
+        return sum(entry["request"] == request_id for entry in fields)
 
     def hold(self, seats: int = 1) -> list[SeatId]:
         """Has the user hold some seats."""
@@ -118,7 +164,7 @@ class Scene:
 
     def add_pin(self, seat: str, job_id: str, at: int) -> Job:
         """Notes an accepted reserve that failed."""
-        job = Job(job_id, "reserve", seat, self.user, at, at + DEADLINE_MS, at, now_ms(), "failed")
+        job = Job(job_id, "reserve", (seat,), self.user, at, at + DEADLINE_MS, at, now_ms(), "failed")
         self.record.jobs[job_id] = job
         self.record.history.add(Op("pin", seat, self.user, at, now_ms(), "pinned", job=job_id))
         return job
@@ -144,7 +190,8 @@ def scene(left: Left, redis_server: EmbeddedRedis) -> Iterator[Scene]:
         pipe.execute()
     ops = (replace(op) for ops in left.record.history.by_seat().values() for op in ops)
     jobs = {job_id: replace(job) for job_id, job in left.record.jobs.items()}
-    yield Scene(store, replace(left.record, history=History(ops), jobs=jobs))
+    calls = {request_id: replace(call) for request_id, call in left.record.calls.items()}
+    yield Scene(store, replace(left.record, history=History(ops), jobs=jobs, calls=calls))
     store.servers.close()
 
 
@@ -157,17 +204,72 @@ def take_back(scene: Scene) -> None:
 
 
 def tell_two(scene: Scene) -> None:
-    other = next(user for user in scene.record.users if user != scene.job("reserved").user)
-    scene.record.jobs["another"] = replace(scene.job("reserved"), id="another", user=other)
+    other = next(user for user in scene.record.users if user != scene.sale.user)
+    scene.record.history.add(replace(scene.sale, user=other))
 
 
 def sell_without_a_word(scene: Scene) -> None:
-    scene.set(scene.free[0], UUID=scene.user, status="Reserved")
+    scene.set(scene.free[0], UUID=str(uuid4()), status="Reserved")
 
 
 def tell_otherwise_later(scene: Scene) -> None:
     at = now_ms()
     scene.record.history.add(Op("read", str(scene.sold), scene.user, at, at, "Available"))
+
+
+def cancel_for_another(scene: Scene) -> None:
+    scene.change(scene.sold, "cancelled")
+
+
+def cancel_what_is_free(scene: Scene) -> None:
+    scene.change(scene.free[0], "cancelled", actor="")
+
+
+def invent_a_change(scene: Scene) -> None:
+    scene.change(scene.free[0], "moved")
+
+
+def leave_out(scene: Scene) -> None:
+    """Of a group, one seat: as if the job had had one more."""
+    job = scene.group()
+    other = next(seat for seat in scene.free if str(seat) not in job.seats)
+    job.seats = (*job.seats, str(other))
+
+
+def tear_apart(scene: Scene) -> None:
+    """A change of another between those of a group."""
+    stream, job = keys.changes(scene.event), scene.group()
+    entries = cast(Any, scene.redis.xrange(stream))
+    last = max(index for index, (_, fields) in enumerate(entries) if fields["job"] == job.id)
+    swap = {last: last + 1, last + 1: last}
+    scene.redis.delete(stream)
+    for index, (id_, _) in enumerate(entries):
+        _, fields = entries[swap.get(index, index)]
+        scene.redis.xadd(stream, {**fields, "seq": index + 1}, id=id_)
+
+
+def leave_out_of_a_call(kind: CallKind) -> Callable[[Scene], None]:
+    """One seat of those that a request was about, which was answered."""
+
+    def plant(scene: Scene) -> None:
+        call = next(
+            call
+            for request_id, call in scene.record.calls.items()
+            if call.kind == kind and len(call.seats) > 1 and scene.entries(request_id) == len(call.seats)
+        )
+        event_id = SeatId.parse(call.seats[0]).event
+        call.seats = (*call.seats, next(f"{event_id}-{n}" for n in range(1, 13) if f"{event_id}-{n}" not in call.seats))
+
+    return plant
+
+
+def change_by_a_refused_call(scene: Scene) -> None:
+    request_id = next(id_ for id_, call in scene.record.calls.items() if scene.entries(id_))
+    scene.record.calls[request_id].outcome = "not-holder"
+
+
+def answer_without_a_change(scene: Scene) -> None:
+    scene.record.calls["another"] = Call("cancel", (str(scene.sold),), scene.sale.user, "cancelled")
 
 
 def leave_unended(scene: Scene) -> None:
@@ -256,7 +358,7 @@ def hold_too_many(scene: Scene) -> None:
 
 
 def lose_a_reservation(scene: Scene) -> None:
-    scene.redis.zrem(keys.buyer(scene.event, scene.job("reserved").user), str(scene.sold))
+    scene.redis.zrem(keys.buyer(scene.event, scene.sale.user), str(scene.sold))
 
 
 def lose_a_lock(scene: Scene) -> None:
@@ -291,6 +393,15 @@ def stay_active(scene: Scene) -> None:
         (tell_two, 1, "2 users were told"),
         (sell_without_a_word, 1, "neither was told so"),
         (tell_otherwise_later, 1, "a read says Available"),
+        (cancel_for_another, 3, "it is of"),
+        (cancel_what_is_free, 3, "the seat is Available"),
+        (invent_a_change, 3, "the seat is Available"),
+        (leave_out, 3, "the last of"),
+        (tear_apart, 3, "and it changed"),
+        (leave_out_of_a_call("refresh"), 3, "the last of"),
+        (leave_out_of_a_call("cancel"), 3, "the last of"),
+        (change_by_a_refused_call, 3, "and it changed"),
+        (answer_without_a_change, 3, "and it changed []"),
         (leave_unended, 2, "never seen to end"),
         (end_late, 2, "after its deadline"),
         (fail_with_effect, 2, "failed of"),
@@ -299,7 +410,7 @@ def stay_active(scene: Scene) -> None:
         (lose_the_last_change, 3, "has a gap"),
         (pass_the_limit, 3, "4th hold"),
         (hold_what_is_sold, 3, "the seat is Reserved"),
-        (refresh_for_another, 3, "it is on hold for"),
+        (refresh_for_another, 3, "it is of"),
         (end_a_hold_early, 3, "too early"),
         (end_a_pinned_hold, 3, "too early"),
         (accept_without_a_hold, 3, "was accepted for a seat that is Available"),
@@ -333,6 +444,28 @@ def test_what_a_client_missed_is_no_wrong(scene: Scene) -> None:
     scene.record.history.add(Op("reserve", str(seat), scene.user, now_ms()))
     assert scene.buyer.reserve(seat).code == Code.RESERVED
     assert audit(scene.store, scene.record) == []
+
+
+def test_a_sale_that_was_cancelled_is_no_wrong(scene: Scene) -> None:
+    """The seat may be free again, or another's, and nobody knows what a lost cancellation did."""
+    called_ms = now_ms()
+    scene.record.history.add(Op("cancel", str(scene.sold), scene.sale.user, called_ms))
+    assert audit(scene.store, scene.record) == []
+    scene.store.seats.cancel(scene.sold, scene.sale.user, scene.sale.user)
+    scene.record.history.add(Op("read", str(scene.sold), scene.user, called_ms, now_ms(), "Available"))
+    assert audit(scene.store, scene.record) == []
+
+
+def test_a_cancellation_from_before_excuses_nothing(scene: Scene) -> None:
+    """It was over when somebody was told that the seat is reserved."""
+    told_ms = now_ms()
+    for op in (
+        Op("cancel", str(scene.sold), str(uuid4()), told_ms - 9, told_ms - 5, "cancelled"),
+        Op("read", str(scene.sold), scene.user, told_ms - 4, told_ms - 2, "Reserved"),
+        Op("read", str(scene.sold), scene.user, told_ms, told_ms, "Available"),
+    ):
+        scene.record.history.add(op)
+    assert any("a read says Available" in violation.text for violation in audit(scene.store, scene.record))
 
 
 def test_a_pin_that_was_taken_back_is_no_wrong(scene: Scene, redis_server: EmbeddedRedis) -> None:

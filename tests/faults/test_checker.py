@@ -1,6 +1,6 @@
 """The checker itself: what it has to accept, and each kind of fault that it has to see.
 
-A hold lasts 100 ms here and times are small numbers, so that a history can be read.
+A hold lasts 100 ms here, 250 if it is refreshed, and times are small numbers, so that a history can be read.
 """
 
 import heapq
@@ -16,7 +16,8 @@ from tests.faults.checker import check, check_seat
 from tests.faults.history import History, Kind, Op
 
 A, B, C = (f"{letter * 8}-1111-4111-8111-111111111111" for letter in "abc")
-HOLD_MS = 100
+HOLD_MS, MAX_HOLD_MS = 100, 250
+RULES = {"hold_ms": HOLD_MS, "max_hold_ms": MAX_HOLD_MS}
 #: A reserve job's deadline where histories are made up, ms.
 DEADLINE_MS = 120
 
@@ -42,6 +43,14 @@ def pinned(user: str, at: int, until: int, job: str = "j1", slack: int = 2) -> O
 
 def verdict(user: str, called: int, returned: int, outcome: str | None, job: str = "j1", **more: Any) -> Op:
     return Op("reserve", "s-1", user, called, returned if outcome else None, outcome, job=job, **more)
+
+
+def refreshed(user: str, at: int, expires_at: int, slack: int = 2) -> Op:
+    return op("refresh", user, at, "refreshed", slack, expires_at=expires_at)
+
+
+def cancelled(user: str, at: int) -> Op:
+    return op("cancel", user, at, "cancelled")
 
 
 SOLD = [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 40, "reserved")]
@@ -151,6 +160,82 @@ RIGHT: dict[str, list[Op]] = {
         *(op("hold", A, 10, None), op("pin", A, 20, None, job="j1"), verdict(A, 20, 0, None)),
         op("read", A, 300, "Reserved", mine=True),
     ],
+    "a sale that is cancelled, and another": [
+        *(*SOLD, op("cancel", B, 45, "not-owner"), cancelled(A, 50), op("cancel", A, 55, "not-reserved")),
+        *(op("read", C, 60, "Available"), held(B, 65), pinned(B, 70, 300, "j2")),
+        *(verdict(B, 68, 90, "reserved", "j2"), op("cancel", A, 95, "not-owner"), cancelled(B, 100)),
+    ],
+    "a lost cancellation that took effect": [*SOLD, op("cancel", A, 50, None), held(B, 60)],
+    "a lost cancellation that did not": [*SOLD, op("cancel", A, 50, None), op("read", C, 60, "Reserved")],
+    "a job that was open when the seat was cancelled sells the next hold": [
+        *(*SOLD, op("pin", A, 45, "accepted", job="j2"), cancelled(A, 50), held(A, 55)),
+        verdict(A, 43, 70, "reserved", "j2"),
+    ],
+    "and whoever's pin is on it": [
+        *(*SOLD, op("pin", A, 45, "let-in", job="j2"), cancelled(A, 50), held(A, 55), pinned(A, 60, 300, "j3")),
+        *(verdict(A, 43, 70, "reserved", "j2"), verdict(A, 58, 80, "reserved-already", "j3")),
+    ],
+    "and the one after that": [
+        *(*SOLD, op("pin", A, 45, "accepted", job="j2"), cancelled(A, 50), held(A, 55)),
+        *(op("release", A, 60, "released"), held(A, 65), verdict(A, 43, 70, "reserved", "j2")),
+    ],
+    "but not another's": [
+        *(*SOLD, op("pin", A, 45, "accepted", job="j2"), cancelled(A, 50), held(B, 55)),
+        *(verdict(A, 43, 70, "hold-expired", "j2"), shown(75, 155)),
+    ],
+    "nor what another has bought": [
+        *(*SOLD, op("pin", A, 45, "accepted", job="j2"), cancelled(A, 50), held(B, 55), pinned(B, 60, 300, "j3")),
+        *(verdict(B, 58, 66, "reserved", "j3"), verdict(A, 43, 80, "seat-reserved", "j2", at_ms=75)),
+    ],
+    "a job whose acceptance was lost sells the next hold": [
+        *(*SOLD, op("pin", A, 45, None, job="j2"), cancelled(A, 50), held(A, 55)),
+        verdict(A, 43, 70, "reserved", "j2"),
+    ],
+    "a hold that is refreshed to its ceiling": [
+        *(held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)),
+        *(op("refresh", A, 200, "hold-ceiling", expires_at=260), shown(259, 260, 0), held(B, 260)),
+    ],
+    "a last refresh at a time that was told": [
+        *(held(A, 10), refreshed(A, 100, 200)),
+        *(op("refresh", A, 190, "refreshed", 15, expires_at=260, at_ms=180), op("read", C, 270, "Available")),
+    ],
+    "a last refresh of a lost hold": [
+        *(op("hold", A, 10, None), refreshed(A, 100, 200), refreshed(A, 190, 265)),
+        *(op("refresh", A, 200, "hold-ceiling"), shown(264, 265, 0)),
+    ],
+    "lost refreshes to the ceiling": [
+        *(held(A, 10), op("refresh", A, 100, None), op("refresh", A, 190, None)),
+        op("refresh", A, 210, "hold-ceiling", expires_at=260),
+    ],
+    "of a group, held or held already": [
+        *(op("hold", A, 10, "held-or-had", expires_at=110), refreshed(A, 50, 150)),
+        *(op("hold", A, 50, "held-or-had", expires_at=150), shown(60, 150)),
+    ],
+    "of a group, held after the end of the hold": [
+        *(op("hold", A, 10, "held-or-had", expires_at=110), op("hold", A, 110, "held-or-had", expires_at=210)),
+        shown(120, 210),
+    ],
+    "of a group, accepted and reserved or so already": [
+        *(held(A, 10), op("pin", A, 20, "let-in", job="j1", reserving_until=300)),
+        *(op("pin", A, 25, "let-in", job="j1", reserving_until=300), verdict(A, 18, 40, "reserved-or-had")),
+        *(op("pin", A, 45, "let-in", job="j2"), verdict(A, 43, 60, "reserved-or-had", "j2")),
+        op("read", A, 70, "Reserved", mine=True),
+    ],
+    "of a group, one that is needed later": [
+        *(*SOLD, op("pin", A, 45, "let-in", job="j2"), cancelled(A, 50), held(A, 55)),
+        *(verdict(A, 43, 90, "reserved-or-had", "j2"), op("read", C, 80, "Reserved"), shown(60, 155)),
+    ],
+    "of a group, spared and given back": [
+        *(held(A, 10), pinned(A, 20, 300), verdict(A, 18, 40, "spared"), refreshed(A, 50, 150)),
+    ],
+    "of a group, spared though it met another hold": [
+        *(*SOLD, op("pin", A, 45, "let-in", job="j2"), cancelled(A, 50), held(A, 55), pinned(A, 60, 300, "j3")),
+        *(verdict(A, 43, 70, "spared", "j2"), shown(75, 155, reserving_until=300)),
+    ],
+    "of a group, a verdict that nobody read gave the pin back": [
+        *(held(A, 10), op("pin", A, 20, "let-in", job="j1", reserving_until=300, seats=2)),
+        shown(60, 110),
+    ],
     "lost reads": [held(A, 10), op("read", A, 20, None), op("list", A, 20, None)],
 }
 
@@ -158,11 +243,12 @@ RIGHT: dict[str, list[Op]] = {
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_the_service_promises_is_accepted(name: str) -> None:
     """Every answer there is, races, exact ends, pins, and lost answers either way."""
-    assert check_seat(RIGHT[name], hold_ms=HOLD_MS) is None
+    assert check_seat(RIGHT[name], **RULES) is None
 
 
 PENDING = [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 90, "reserved", at_ms=80)]
-#: What a seat may be to a user: free, mine, mine and pinned, others', others' and pinned, bought, sold.
+#: What a seat may be to a user: free, mine, mine and pinned, others', others' and pinned, bought, sold, mine and at its
+#: ceiling.
 SITUATIONS: dict[str, tuple[list[Op], str]] = {
     "F": ([], A),
     "M": ([held(A, 10)], A),
@@ -171,40 +257,57 @@ SITUATIONS: dict[str, tuple[list[Op], str]] = {
     "Q": (PENDING, B),
     "B": (SOLD, A),
     "S": (SOLD, B),
+    "C": ([held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)], A),
 }
 #: Every answer, and the situations in which it is right. A sale takes a pin, and has tests of its own.
 ANSWERS: dict[tuple[Kind, str], str] = {
     ("hold", "held"): "F",
-    ("hold", "held-already"): "MP",
+    ("hold", "held-already"): "MPC",
+    ("hold", "held-or-had"): "F",
     ("hold", "seat-held"): "OQ",
     ("hold", "seat-reserved"): "BS",
     ("hold", "limit-reached"): "F",
-    ("hold", "failed"): "FMPOQBS",
-    ("pin", "pinned"): "M",
+    ("hold", "failed"): "FMPOQBSC",
+    ("hold", "spared"): "FMPC",
+    ("pin", "pinned"): "MC",
     ("pin", "pinned-already"): "P",
     ("pin", "accepted"): "B",
+    ("pin", "let-in"): "MPBC",
     ("pin", "not-holder"): "OQ",
     ("pin", "not-on-hold"): "F",
     ("pin", "seat-reserved"): "S",
+    ("pin", "reserve-pending"): "P",
+    ("pin", "spared"): "MPBC",
     ("reserve", "reserved"): "",
     ("reserve", "reserved-already"): "B",
+    ("reserve", "reserved-or-had"): "B",
     ("reserve", "seat-reserved"): "S",
     ("reserve", "hold-expired"): "FOQ",
-    ("reserve", "failed"): "FMPOQBS",
+    ("reserve", "failed"): "FMPOQBSC",
+    ("reserve", "spared"): "B",
     ("refresh", "refreshed"): "M",
     ("refresh", "not-holder"): "OQ",
     ("refresh", "not-on-hold"): "F",
     ("refresh", "seat-reserved"): "BS",
     ("refresh", "reserve-pending"): "P",
-    ("release", "released"): "FM",
+    ("refresh", "hold-ceiling"): "C",
+    ("refresh", "in-the-way"): "POQ",
+    ("refresh", "spared"): "MC",
+    ("release", "released"): "FMC",
     ("release", "not-holder"): "OQ",
     ("release", "seat-reserved"): "BS",
     ("release", "reserve-pending"): "P",
+    ("release", "in-the-way"): "POQ",
+    ("release", "spared"): "FMC",
+    ("cancel", "cancelled"): "B",
+    ("cancel", "not-owner"): "S",
+    ("cancel", "not-reserved"): "FMPOQC",
+    ("cancel", "spared"): "B",
     ("read", "Available"): "F",
-    ("read", "On hold"): "MPOQ",
+    ("read", "On hold"): "MPOQC",
     ("read", "Reserved"): "BS",
     ("list", "free"): "F",
-    ("list", "taken"): "MPOQBS",
+    ("list", "taken"): "MPOQBSC",
 }
 
 
@@ -212,13 +315,18 @@ ANSWERS: dict[tuple[Kind, str], str] = {
 def test_an_answer_is_accepted_where_it_is_right_and_nowhere_else(situation: str) -> None:
     """Each answer to each kind of operation, of a seat in each state."""
     before, user = SITUATIONS[situation]
-    ends = {"held": 150, "refreshed": 150, "held-already": 110, "On hold": 110}
-    until = {"pinned": 200, "On hold": 300 if situation in "PQ" else None}
+    at, end = (250, 260) if situation == "C" else (50, 110)
+    ends = {
+        **dict.fromkeys(("held", "held-or-had", "refreshed"), at + HOLD_MS),
+        **dict.fromkeys(("held-already", "On hold"), end),
+    }
+    until = {"pinned": at + 150, "On hold": 300 if situation in "PQ" else None}
     for kind, outcome in ANSWERS:
-        asked = op(kind, user, 50, outcome, expires_at=ends.get(outcome), reserving_until=until.get(outcome))
-        asked.mine = kind == "read" and situation in "MPB"
-        asked.job = {"pinned": "j2"}.get(outcome, "j3" if kind == "reserve" else "")
-        accepted = check_seat([*before, asked], hold_ms=HOLD_MS) is None
+        asked = op(kind, user, at, outcome, expires_at=ends.get(outcome), reserving_until=until.get(outcome))
+        asked.mine = kind == "read" and situation in "MPBC"
+        jobs = {"pinned": "j2", "let-in": "j1" if situation == "P" else "j2"}
+        asked.job = jobs.get(outcome, "j3" if kind == "reserve" else "")
+        accepted = check_seat([*before, asked], **RULES) is None
         assert accepted == (situation in ANSWERS[kind, outcome]), asked
 
 
@@ -407,6 +515,123 @@ WRONG: dict[str, tuple[list[Op], Op]] = {
         [op("hold", A, 2, None, until_ms=50), shown(80, 149)],
         shown(80, 150),
     ),
+    "a cancelled seat that is still sold": (
+        [*SOLD, cancelled(A, 50), op("read", C, 60, "Available")],
+        op("read", C, 60, "Reserved"),
+    ),
+    "a cancelled seat that is still its buyer's": (
+        [*SOLD, cancelled(A, 50), op("cancel", A, 60, "not-reserved")],
+        cancelled(A, 60),
+    ),
+    "a refused cancellation that took effect": (
+        [*SOLD, op("cancel", B, 50, "not-owner"), op("read", C, 60, "Reserved")],
+        op("read", C, 60, "Available"),
+    ),
+    "a lost cancellation of another's sale": (
+        [*SOLD, op("cancel", B, 50, None), op("hold", C, 60, "seat-reserved")],
+        held(C, 60),
+    ),
+    "a cancellation by its former owner": (
+        [
+            *(*SOLD, cancelled(A, 50), held(B, 60), pinned(B, 65, 300, "j2"), verdict(B, 63, 80, "reserved", "j2")),
+            op("cancel", A, 90, "not-owner"),
+        ],
+        cancelled(A, 90),
+    ),
+    "a sale by a job that came after the cancellation": (
+        [*SOLD, cancelled(A, 45), held(A, 60), pinned(A, 70, 200, "j2"), verdict(A, 68, 90, "reserved", "j2")],
+        verdict(A, 68, 90, "reserved", "j3"),
+    ),
+    "a sale by a job that was accepted after the cancellation": (
+        [
+            *(*SOLD, cancelled(A, 50), held(A, 60), pinned(A, 70, 90, "j2"), verdict(A, 68, 84, "failed", "j2")),
+            *(op("pin", A, 88, "pinned", job="j3", reserving_until=150), verdict(A, 86, 100, "reserved", "j3")),
+        ],
+        verdict(A, 86, 100, "reserved", "j4"),
+    ),
+    "a sale of another's hold by a job that was open": (
+        [
+            *(*SOLD, op("pin", A, 45, "accepted", job="j2"), cancelled(A, 50), held(B, 55)),
+            verdict(A, 43, 70, "hold-expired", "j2"),
+        ],
+        verdict(A, 43, 70, "reserved", "j2"),
+    ),
+    "a sale of the next hold without a cancellation": (
+        [
+            *(held(A, 10), pinned(A, 20, 40), verdict(A, 18, 60, "failed"), op("release", A, 65, "released")),
+            *(held(A, 70), op("pin", A, 75, "let-in", job="j2", reserving_until=300)),
+            verdict(A, 73, 90, "reserved", "j2"),
+        ],
+        verdict(A, 73, 90, "reserved", "j3"),
+    ),
+    "a refresh beyond the ceiling": (
+        [held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)],
+        refreshed(A, 190, 290),
+    ),
+    "a last refresh that gives too little": (
+        [held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)],
+        refreshed(A, 190, 259),
+    ),
+    "a refresh cut short before the ceiling": ([held(A, 10), refreshed(A, 100, 200)], refreshed(A, 100, 180)),
+    "a refresh cut short by the server's own time": (
+        [held(A, 10), op("refresh", A, 100, "refreshed", 9, expires_at=200, at_ms=100)],
+        op("refresh", A, 100, "refreshed", 9, expires_at=200, at_ms=101),
+    ),
+    "a refresh of what cannot be prolonged": (
+        [held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260), op("refresh", A, 200, "hold-ceiling")],
+        refreshed(A, 200, 260),
+    ),
+    "a ceiling before its time": (
+        [held(A, 10), refreshed(A, 100, 200), refreshed(A, 150, 250)],
+        op("refresh", A, 150, "hold-ceiling"),
+    ),
+    "a ceiling at another end": (
+        [*(held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)), op("refresh", A, 200, "hold-ceiling")],
+        op("refresh", A, 200, "hold-ceiling", expires_at=261),
+    ),
+    "a ceiling of the hold before": (
+        [
+            *(held(A, 10), op("release", A, 20, "released"), held(A, 30), refreshed(A, 120, 220)),
+            refreshed(A, 210, 280),
+        ],
+        refreshed(A, 210, 260),
+    ),
+    "a lost refresh beyond the ceiling": (
+        [held(A, 10), refreshed(A, 100, 200), op("refresh", A, 190, None), shown(250, 260)],
+        shown(250, 290),
+    ),
+    "a lost hold shown beyond its ceiling": (
+        [op("hold", A, 10, None, until_ms=21), refreshed(A, 105, 205), op("refresh", A, 195, None), shown(250, 270)],
+        shown(250, 271),
+    ),
+    "of a group, held or had with another end": (
+        [held(A, 10), refreshed(A, 50, 150), op("hold", A, 50, "held-or-had", expires_at=150)],
+        op("hold", A, 50, "held-or-had", expires_at=151),
+    ),
+    "of a group, let in without a pin": (
+        [held(A, 10), op("pin", A, 20, "let-in", job="j1", reserving_until=300), shown(30, 110, reserving_until=300)],
+        shown(30, 110),
+    ),
+    "of a group, let in by another job": (
+        [*PENDING, op("pin", A, 30, "let-in", job="j1", reserving_until=300)],
+        op("pin", A, 30, "let-in", job="j2", reserving_until=300),
+    ),
+    "of a group, a sale by another job": (
+        [*PENDING, verdict(A, 28, 40, "failed", "j2")],
+        verdict(A, 28, 40, "reserved-or-had", "j2"),
+    ),
+    "of a group, spared by a job that has no pin on it": (
+        [*PENDING, verdict(A, 28, 40, "failed", "j2")],
+        verdict(A, 28, 40, "spared", "j2"),
+    ),
+    "of a group, a pin that the spared keeps": (
+        [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 40, "spared"), shown(50, 110)],
+        shown(50, 110, reserving_until=300),
+    ),
+    "of a group, spared where it was in the way": (
+        [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 40, "spared")],
+        verdict(A, 18, 40, "hold-expired"),
+    ),
     "a hold answered before it was made": ([held(A, 10)], op("hold", A, 10, "held", expires_at=113)),
 }
 
@@ -415,8 +640,8 @@ WRONG: dict[str, tuple[list[Op], Op]] = {
 def test_one_wrong_answer_is_rejected(name: str) -> None:
     """The same history is accepted with the right answer in its place, so it is this one that is seen."""
     ops, wrong = WRONG[name]
-    assert check_seat(ops, hold_ms=HOLD_MS) is None
-    text = check_seat([*ops[:-1], wrong], hold_ms=HOLD_MS)
+    assert check_seat(ops, **RULES) is None
+    text = check_seat([*ops[:-1], wrong], **RULES)
     assert text is not None
     assert "inconclusive" not in text
 
@@ -424,7 +649,7 @@ def test_one_wrong_answer_is_rejected(name: str) -> None:
 def test_an_explanation_says_how_far_it_goes() -> None:
     """The longest order, the seat at its end, what cannot follow; without anybody's whole UUID."""
     ops, wrong = WRONG["a double hold"]
-    text = check_seat([*ops[:-1], wrong], hold_ms=HOLD_MS)
+    text = check_seat([*ops[:-1], wrong], **RULES)
     assert text == (
         "not linearizable: 1 of 2 operations can be put in order (times in ms after 8)\n"
         "  at 2: hold by aaaaaaaa, 0 to 4: held, expires_at 102\n"
@@ -438,13 +663,13 @@ def test_each_seat_is_checked_by_itself() -> None:
     """The seats that are wrong are named."""
     ops, wrong = WRONG["a double hold"]
     elsewhere = [replace(op, seat="s-2") for op in [ops[0], wrong]]
-    found = check(History([*ops, *elsewhere]), hold_ms=HOLD_MS)
+    found = check(History([*ops, *elsewhere]), **RULES)
     assert [text.split(":")[0] for text in found] == ["seat s-2"]
 
 
 def test_a_search_that_is_cut_off_is_no_pass() -> None:
     """Too small a budget is reported, of a right history too."""
-    text = check_seat(RIGHT["one after the other"], hold_ms=HOLD_MS, budget=3)
+    text = check_seat(RIGHT["one after the other"], **RULES, budget=3)
     assert text is not None
     assert text.startswith("inconclusive: gave up after 3 states")
 
@@ -452,80 +677,119 @@ def test_a_search_that_is_cut_off_is_no_pass() -> None:
 def test_an_outcome_that_does_not_exist_is_an_error() -> None:
     """A recorder's slip of the pen is not taken for a fault of the service."""
     with pytest.raises(ValueError, match="hold does not answer 'holds'"):
-        check_seat([op("hold", A, 10, "holds")], hold_ms=HOLD_MS)
+        check_seat([op("hold", A, 10, "holds")], **RULES)
 
 
 class Simulated:
-    """A seat by a clock that is handed in; written from the Lua, not from the checker."""
+    """A seat by a clock that is handed in; written from the Lua, not from the checker.
+
+    Calls and jobs may be about another seat as well, which has an owner of its own: `others` says whether that is in
+    the way, None if there is none.
+    """
 
     def __init__(self) -> None:
         self.status, self.user, self.job = "Available", "", ""
-        self.expires = self.until = 0
+        self.start = self.expires = self.until = 0
         self.deadlines: dict[str, int] = {}
 
     def live(self, now: int) -> bool:
         return self.status == "On hold" and now < max(self.expires, self.until)
 
-    def refusal(self, user: str, now: int) -> dict[str, Any] | None:
+    def refusal(self, user: str, now: int, others: bool | None) -> dict[str, Any] | None:
         """Why the user cannot refresh or release."""
         if self.status == "Reserved":
             return {"outcome": "seat-reserved"}
         if not self.live(now):
             return {"outcome": "not-on-hold"}
+        if others and (self.user != user or now < self.until):
+            return {"outcome": "in-the-way"}
         if self.user != user:
             return {"outcome": "not-holder"}
         if now < self.until:
             return {"outcome": "reserve-pending", "reserving_until": self.until}
         return None
 
-    def hold(self, user: str, now: int) -> dict[str, Any]:
+    def hold(self, user: str, now: int, others: bool | None) -> dict[str, Any]:
         if self.status == "Reserved":
             return {"outcome": "seat-reserved"}
-        if self.live(now):
-            mine = {"outcome": "held-already", "expires_at": self.expires}
-            return mine if self.user == user else {"outcome": "seat-held"}
-        self.status, self.user, self.job, self.until = "On hold", user, "", 0
-        self.expires = now + HOLD_MS
-        return {"outcome": "held", "expires_at": self.expires}
+        live = self.live(now)
+        if live and self.user != user:
+            return {"outcome": "seat-held"}
+        if others:
+            return {"outcome": "spared"}
+        if not live:
+            self.status, self.user, self.job, self.until = "On hold", user, "", 0
+            self.start, self.expires = now, now + HOLD_MS
+        outcome = "held-already" if live else "held"
+        if others is False and self.expires == now + HOLD_MS:
+            outcome = "held-or-had"
+        return {"outcome": outcome, "expires_at": self.expires}
 
-    def pin(self, user: str, now: int, job: str) -> dict[str, Any]:
-        refused = self.refusal(user, now)
-        if refused is None:
-            deadline = now + DEADLINE_MS
-            self.until = self.deadlines[job] = min(deadline, self.expires) if self.job else deadline
-            self.job = job
-            return {"outcome": "pinned", "reserving_until": self.until, "job": job}
-        if refused["outcome"] == "reserve-pending":
-            return {"outcome": "pinned-already", "job": self.job}
-        if refused["outcome"] == "seat-reserved" and self.user == user:
+    def pin(self, user: str, now: int, others: bool | None, job: str) -> dict[str, Any]:
+        mine, live = self.user == user, self.live(now)
+        if self.status == "Reserved" and not mine:
+            return {"outcome": "seat-reserved"}
+        if self.status != "Reserved" and not (live and mine):
+            return {"outcome": "not-holder" if live else "not-on-hold"}
+        if others:
+            return {"outcome": "spared"}
+        if self.status == "Reserved":
             self.deadlines[job] = now + DEADLINE_MS
             return {"outcome": "accepted", "job": job}
-        return refused
+        if now < self.until:
+            return {"outcome": "pinned-already", "job": self.job}
+        deadline = now + DEADLINE_MS
+        self.until = self.deadlines[job] = min(deadline, self.expires) if self.job else deadline
+        self.job = job
+        return {"outcome": "pinned", "reserving_until": self.until, "job": job}
 
-    def reserve(self, user: str, now: int, job: str, broken: bool) -> dict[str, Any]:
-        if broken or now >= self.deadlines[job]:
-            if self.status == "On hold" and self.job == job:
-                self.until = 0
+    def reserve(self, user: str, now: int, others: bool | None, job: str, broken: bool) -> dict[str, Any]:
+        mine = self.user == user and (self.status == "Reserved" or self.live(now))
+        failed = broken or now >= self.deadlines[job]
+        if (failed or others) and self.status == "On hold" and self.job == job:
+            self.until = 0
+        if failed:
             return {"outcome": "failed"}
-        if self.status == "Reserved":
-            return {"outcome": "reserved-already" if self.user == user else "seat-reserved"}
-        self.status = "Reserved"
-        return {"outcome": "reserved"}
+        if not mine:
+            return {"outcome": "seat-reserved" if self.status == "Reserved" else "hold-expired"}
+        if others:
+            return {"outcome": "spared"}
+        before, self.status = self.status, "Reserved"
+        if others is False:
+            return {"outcome": "reserved-or-had"}
+        return {"outcome": "reserved-already" if before == "Reserved" else "reserved"}
 
-    def refresh(self, user: str, now: int) -> dict[str, Any]:
-        if refused := self.refusal(user, now):
+    def refresh(self, user: str, now: int, others: bool | None) -> dict[str, Any]:
+        if refused := self.refusal(user, now, others):
             return refused
-        self.expires = now + HOLD_MS
+        if others:
+            return {"outcome": "spared"}
+        ceiling = self.start + MAX_HOLD_MS
+        if self.expires == ceiling:
+            return {"outcome": "hold-ceiling", "expires_at": ceiling}
+        self.expires = min(now + HOLD_MS, ceiling)
         return {"outcome": "refreshed", "expires_at": self.expires}
 
-    def release(self, user: str, now: int) -> dict[str, Any]:
-        refused = self.refusal(user, now)
+    def release(self, user: str, now: int, others: bool | None) -> dict[str, Any]:
+        refused = self.refusal(user, now, others)
         if refused and refused["outcome"] != "not-on-hold":
             return refused
+        if others:
+            return {"outcome": "spared"}
         self.status = "Available"
         return {"outcome": "released"}
 
-    def read(self, user: str, now: int) -> dict[str, Any]:
+    def cancel(self, user: str, _: int, others: bool | None) -> dict[str, Any]:
+        if self.status != "Reserved":
+            return {"outcome": "not-reserved"}
+        if self.user != user:
+            return {"outcome": "not-owner"}
+        if others:
+            return {"outcome": "spared"}
+        self.status = "Available"
+        return {"outcome": "cancelled"}
+
+    def read(self, user: str, now: int, _: bool | None) -> dict[str, Any]:
         if self.status == "Reserved":
             return {"outcome": "Reserved", "mine": self.user == user}
         if not self.live(now):
@@ -534,7 +798,7 @@ class Simulated:
         mine = self.user == user
         return {"outcome": "On hold", "expires_at": self.expires, "reserving_until": until, "mine": mine}
 
-    def list(self, _: str, now: int) -> dict[str, Any]:
+    def list(self, _: str, now: int, __: bool | None) -> dict[str, Any]:
         free = self.status == "Available" or (self.status == "On hold" and not self.live(now))
         return {"outcome": "free" if free else "taken"}
 
@@ -550,8 +814,8 @@ def simulated(seed: int, *, clients: int = 5, calls: int = 12, lost: float = 0.1
     ops: list[Op] = []
     waiting: dict[str, list[Op]] = {}
     agenda: list[tuple[int, float, Callable[[int], None]]] = []
-    # Half of the histories have no reservation, after which little happens.
-    kinds: list[Kind] = ["hold", "hold", "refresh", "release", "read", "list", "pin"]
+    # Half of the histories have no reservation, after which less happens.
+    kinds: list[Kind] = ["hold", "hold", "refresh", "refresh", "release", "read", "list", "pin", "pin", "cancel"]
     selling = random.random() < 0.5
 
     def soon(now: int, most_ms: int, action: Callable[[int], None]) -> None:
@@ -561,13 +825,21 @@ def simulated(seed: int, *, clients: int = 5, calls: int = 12, lost: float = 0.1
         for name, value in fields.items():
             setattr(op, name, value)
         op.return_ms = now + random.randint(0, 10)
-        if op.kind in ("read", "hold", "reserve") and random.random() < 0.3:
+        if op.kind in ("read", "hold", "reserve", "refresh") and random.random() < 0.3:
             op.at_ms = now
+
+    def in_the_way(op: Op) -> bool | None:
+        return None if op.seats == 1 else random.random() < 0.4
 
     def accept(op: Op, now: int, is_lost: bool) -> None:
         name = f"j{len(seat.deadlines)}"
-        fields = seat.pin(op.user, now, name)
+        pending = seat.live(now) and seat.user == op.user and now < seat.until
+        fields = seat.pin(op.user, now, in_the_way(op), name)
+        if op.seats > 1 and pending and "job" in fields and random.random() < 0.5:
+            fields = {"outcome": "reserve-pending", "reserving_until": seat.until}  # the others are in none
         job = fields.get("job")
+        if job is not None and random.random() < 0.5:
+            fields = {**fields, "outcome": "let-in"}
         if is_lost:
             op.job = name if random.random() < 0.5 else ""  # a 503 may say which job it was
         else:
@@ -582,15 +854,15 @@ def simulated(seed: int, *, clients: int = 5, calls: int = 12, lost: float = 0.1
         if job == name:
             broken = random.random() < 0.2
             late = not broken and (not selling or random.random() < 0.2)
-            soon(now + DEADLINE_MS * late, 100, lambda now: end(job, op.user, now, broken))
+            soon(now + DEADLINE_MS * late, 100, lambda now: end(job, op, now, broken))
 
-    def end(job: str, user: str, now: int, broken: bool) -> None:
-        fields = seat.reserve(user, now, job, broken and job in waiting)
+    def end(job: str, op: Op, now: int, broken: bool) -> None:
+        fields = seat.reserve(op.user, now, in_the_way(op), job, broken and job in waiting)
         for told in waiting.pop(job, []):
             answer(told, fields, now)
 
     def call(user: str, left: int, now: int) -> None:
-        op = Op(random.choice(kinds), "s-1", user, now)
+        op = Op(random.choice(kinds), "s-1", user, now, seats=random.choice((1, 1, 2)))
         ops.append(op)
         is_lost = random.random() < lost
 
@@ -600,9 +872,11 @@ def simulated(seed: int, *, clients: int = 5, calls: int = 12, lost: float = 0.1
             else:
                 # Reasons that do not lie in the seat.
                 odd = op.kind == "hold" and random.random() < 0.1
-                full = odd and seat.list(user, now)["outcome"] == "free"
+                full = odd and seat.list(user, now, None)["outcome"] == "free"
                 fields = (
-                    {"outcome": "limit-reached" if full else "failed"} if odd else getattr(seat, op.kind)(user, now)
+                    {"outcome": "limit-reached" if full else "failed"}
+                    if odd
+                    else getattr(seat, op.kind)(user, now, in_the_way(op))
                 )
                 if not is_lost:
                     answer(op, fields, now)
@@ -631,10 +905,10 @@ def histories() -> list[list[Op]]:
 def test_no_right_history_is_rejected() -> None:
     """Simulated clients, several of them the same user, lose one answer in ten. All of 300 such histories
     are accepted, and every answer that a seat without faults can give is in them."""
-    rejected = {seed: text for seed, ops in enumerate(histories()) if (text := check_seat(ops, hold_ms=HOLD_MS))}
+    rejected = {seed: text for seed, ops in enumerate(histories()) if (text := check_seat(ops, **RULES))}
     assert not rejected
     seen = {(op.kind, op.outcome) for ops in histories() for op in ops if op.outcome}
-    assert set(ANSWERS) - seen == {("reserve", "seat-reserved"), ("reserve", "hold-expired")}, "a pin rules these out"
+    assert set(ANSWERS) - seen == {("reserve", "seat-reserved")}, "it takes a cancellation and a sale within one job"
 
 
 def an_end_too_far(ops: list[Op], op: Op) -> Op | None:
@@ -648,11 +922,19 @@ def a_hold_that_was_over(ops: list[Op], op: Op) -> Op | None:
     return replace(op, expires_at=op.call_ms) if over else None
 
 
+def given_back(ops: list[Op], since: int, until: int) -> bool:
+    """Whether a sale may have been cancelled between these times."""
+    cancels = [o for o in ops if o.kind == "cancel" and o.outcome in ("cancelled", None) and o.call_ms <= until]
+    return any(o.return_ms is None or o.return_ms >= since for o in cancels)
+
+
 def a_free_seat_amid_a_hold(ops: list[Op], op: Op) -> Op | None:
     """A seat shown as free of which somebody was told before that it was held for longer, and whose holder
     cannot have released it since."""
     told = [o for o in ops if o.expires_at == op.expires_at and (o.return_ms or op.call_ms) < op.call_ms]
     if op.outcome != "On hold" or (op.expires_at or 0) <= (op.return_ms or 0) or not told:
+        return None
+    if given_back(ops, told[0].call_ms, op.return_ms or 0):
         return None
     released = [o for o in ops if o.kind == "release" and o.outcome in ("released", None)]
     if any(o.return_ms is None or o.return_ms >= told[0].call_ms for o in released if o.call_ms <= (op.return_ms or 0)):
@@ -662,7 +944,8 @@ def a_free_seat_amid_a_hold(ops: list[Op], op: Op) -> Op | None:
 
 def a_free_seat_that_was_sold(ops: list[Op], op: Op) -> Op | None:
     """A seat shown as free after somebody was told that it is sold."""
-    sold = any(o.outcome in ("reserved", "Reserved") and (o.return_ms or 0) < op.call_ms for o in ops)
+    told = [o for o in ops if o.outcome in ("reserved", "Reserved") and (o.return_ms or 0) < op.call_ms]
+    sold = told and not given_back(ops, max(o.call_ms for o in told), op.return_ms or 0)
     return replace(op, outcome="Available", mine=False) if op.outcome == "Reserved" and sold else None
 
 
@@ -678,10 +961,24 @@ def a_second_holder(ops: list[Op], op: Op) -> Op | None:
     if op.outcome != "held" or op.expires_at is None:
         return None
     at = op.expires_at - HOLD_MS
+    if given_back(ops, at, at + 1):
+        return None
     release = [o for o in ops if o.kind == "release" and o.user == op.user and o.call_ms <= at + 1]
     if any(o.outcome in ("released", None) and (o.return_ms is None or o.return_ms >= at) for o in release):
         return None
     return held("dddddddd", at + 1)
+
+
+def a_second_cancellation(ops: list[Op], op: Op) -> Op | None:
+    """A sale that somebody else cancels as well."""
+    return replace(op, user="dddddddd") if op.outcome == "cancelled" else None
+
+
+def a_ceiling_too_soon(ops: list[Op], op: Op) -> Op | None:
+    """A hold that cannot be prolonged any more where it just was, by a hold's length."""
+    if op.outcome != "refreshed" or op.at_ms is None or op.expires_at != op.at_ms + HOLD_MS:
+        return None
+    return replace(op, outcome="hold-ceiling", expires_at=op.at_ms + HOLD_MS + MAX_HOLD_MS)
 
 
 @pytest.mark.parametrize(
@@ -693,6 +990,8 @@ def a_second_holder(ops: list[Op], op: Op) -> Op | None:
         a_free_seat_that_was_sold,
         a_second_buyer,
         a_second_holder,
+        a_second_cancellation,
+        a_ceiling_too_soon,
     ],
 )
 def test_what_is_surely_wrong_is_rejected(plant: Callable[[list[Op], Op], Op | None]) -> None:
@@ -705,18 +1004,18 @@ def test_what_is_surely_wrong_is_rejected(plant: Callable[[list[Op], Op], Op | N
             continue
         planted += 1
         op, fault = Random(seed).choice(wrong)  # noqa: S311 - guesses nobody's secret
-        kept = ops if plant in (a_second_buyer, a_second_holder) else [o for o in ops if o is not op]
-        text = check_seat([*kept, fault], hold_ms=HOLD_MS)
+        kept = ops if plant.__name__.startswith("a_second") else [o for o in ops if o is not op]
+        text = check_seat([*kept, fault], **RULES)
         assert (text or "accepted").startswith("not linearizable"), f"seed {seed}: {fault}"
     assert planted >= 30
 
 
 def test_hundreds_of_operations_are_not_too_many() -> None:
-    """Ten clients, 400 operations, one answer in twenty lost: there is a result, whether right or wrong."""
+    """Ten clients, 400 operations, one answer in thirty lost: there is a result, whether right or wrong."""
     for seed in range(5):
-        ops = simulated(seed, clients=10, calls=40, lost=0.05)
+        ops = simulated(seed, clients=10, calls=40, lost=0.03)
         assert len(ops) >= 400
-        assert check_seat(ops, hold_ms=HOLD_MS) is None
+        assert check_seat(ops, **RULES) is None
         late = max(op.call_ms for op in ops if op.outcome == "On hold")
         wrong = [replace(op, mine=not op.mine) if op.call_ms == late and op.kind == "read" else op for op in ops]
-        assert (check_seat(wrong, hold_ms=HOLD_MS) or "accepted").startswith("not linearizable")
+        assert (check_seat(wrong, **RULES) or "accepted").startswith("not linearizable")

@@ -16,7 +16,7 @@ from tests.faults.history import now_ms
 from tests.faults.load import Load, users
 from tests.faults.nemesis import Strike
 from tests.faults.record import Record
-from tests.faults.stack import DEADLINE_S, HOLD_S, MAX_HELD, Stack
+from tests.faults.stack import DEADLINE_S, HOLD_S, MAX_HELD, MAX_HOLD_S, Stack
 
 #: Within how long after the last fault was healed every job has to have ended that was accepted before, ms.
 RECOVERY_MS = 10_000
@@ -65,7 +65,7 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
         seed: of the clients' choices.
     """
     events = {stack.store.events.create("Opening night", _SEATS).id: _SEATS for _ in range(_EVENTS)}
-    record = Record(events, users(_CLIENTS), MAX_HELD, round(HOLD_S * 1000))
+    record = Record(events, users(_CLIENTS), MAX_HELD, round(HOLD_S * 1000), round(MAX_HOLD_S * 1000))
     outcome = Outcome(record=record)
     lasts_s = max((strike.at_s + strike.lasts_s for strike in strikes), default=0.0) + _AFTER_S
     load = Load([stack.url], record, seed=seed, deadline_ms=round(DEADLINE_S * 1000), last_s=lasts_s)
@@ -86,7 +86,8 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
         if began_ms + NOTICED_MS < asked_ms < ended_ms
     ]
     outcome.violations += audit(stack.store, record)
-    outcome.violations += [Violation(4, text) for text in check(record.history, hold_ms=record.hold_ms)]
+    unexplained = check(record.history, hold_ms=record.hold_ms, max_hold_ms=record.max_hold_ms)
+    outcome.violations += [Violation(4, text) for text in unexplained]
     served_ms, ended_ms = record.first_verdict_after(healed_ms), record.all_ended_after(healed_ms)
     if not settled or served_ms is None or ended_ms is None:
         outcome.violations.append(Violation(2, "the service did not recover"))
