@@ -25,7 +25,7 @@ _KEY_PATTERN = (
     "([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/]{2}==)?)$"
 )
 #: What the document says of a URL. More is asked of one (reservation.outside).
-URL_PATTERN = r"^https?://[^\s#]+$"
+URL_PATTERN = r"^https?://[^\u0000-\u0020\u007f-\u00a0#]+$"
 
 
 def _secret(text: str) -> str:

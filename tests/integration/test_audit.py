@@ -220,17 +220,19 @@ def test_it_is_for_those_who_sell(secured: testing.TestClient, client: testing.T
     assert client.simulate_get(path).status_code == 200
 
 
-def test_what_is_not_there_is_404(client: testing.TestClient) -> None:
-    """Events that nobody has created, and texts that are no ids."""
+def test_what_is_not_there_is_404(client: testing.TestClient, event: Event) -> None:
+    """Events that nobody has created, texts that are no ids, and a seat of another event."""
     for unknown in ("k3v9x2m7qb", "K3V9X2M7QA", "x"):
         problem(client.simulate_get(f"/events/{unknown}/audit"), 404, "not-found")
+    other = client.simulate_get(f"/events/{event.id}/audit", query_string="seat=k3v9x2m7qb-1")
+    problem(other, 404, "not-found")
 
 
 @pytest.mark.parametrize(
     ("query", "field"),
     [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=ten", "limit"), ("cursor=5", "cursor"),
      ("cursor=(5-0", "cursor"), ("cursor=-", "cursor"), ("since=-1", "since"), ("since=yesterday", "since"),
-     ("seat=5", "seat"), ("seat=k3v9x2m7qb-1", "seat"), ("user=me", "user"), ("format=xml", "format")],
+     ("seat=5", "seat"), ("user=me", "user"), ("format=xml", "format")],
 )  # fmt: skip
 def test_questions_that_cannot_be_are_422(client: testing.TestClient, event: Event, query: str, field: str) -> None:
     """The parameter is named."""

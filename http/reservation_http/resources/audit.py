@@ -11,11 +11,10 @@ import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.audit import Audit
-from reservation.errors import InvalidId
+from reservation.errors import InvalidId, NotFound
 from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_event_id, parse_uuid
 from reservation.models import AuditEntry, AuditTrail
 from reservation_http.access import CREATE_EVENTS, Access
-from reservation_http.errors import InvalidRequest
 from reservation_http.exchange import digits, path_id, private, read_query, write
 from reservation_http.middleware import hide_user
 from reservation_http.openapi import operation
@@ -105,7 +104,7 @@ class EventAudit:
         hide_user(req, query.user or "")
         seat = None if query.seat is None else SeatId.parse(query.seat)
         if seat is not None and seat.event != event_id:
-            raise InvalidRequest([{"field": "seat", "message": "is a seat of another event"}])
+            raise NotFound("This event has no such seat.")
         actor = self._audit.actor(event_id, query.user) if query.user else ""
         # What comes later in the stream: both are where to begin.
         position = query.cursor or str(query.since or 0)
