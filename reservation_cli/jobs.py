@@ -125,7 +125,8 @@ def _rows(job: Job, entry: dict[str, str]) -> Iterator[tuple[str, str]]:
 def _readable(name: str, value: str) -> str:
     if name == "code":
         return Code(int(value)).slug
-    return _time(int(value)) if name in _TIMES else value
+    # Of several seats each has its own.
+    return " ".join(_time(int(each)) for each in value.split()) if name in _TIMES else value
 
 
 def repeat(store: Store, queue: Queue, job_id: JobId) -> Retry:
@@ -148,10 +149,11 @@ def connect(settings: Settings) -> tuple[Store, Queue]:
 
 
 def _as_json(job: Job, *, reveal: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = job.model_dump(by_alias=True, exclude_none=True)
+    shown = job.model_dump(mode="json", by_alias=True, exclude_none=True)
     shown["data"]["userUUID"] = _user(job.data.user, reveal=reveal)
-    if job.result is not None and job.result.seat is not None:
-        shown["result"]["seat"]["UUID"] = _user(job.result.seat.user, reveal=reveal)
+    result = shown.get("result", {})
+    for seat in (*([result["seat"]] if "seat" in result else []), *result.get("seats", [])):
+        seat["UUID"] = _user(seat["UUID"], reveal=reveal)
     return shown
 
 

@@ -104,6 +104,19 @@ def test_jobs_are_listed_and_shown(service: Service) -> None:
     assert user in command(service.folder, "jobs", "list", "--event", event, "--json", "--reveal").stdout
 
 
+def test_a_job_about_several_seats_is_shown(service: Service) -> None:
+    """With when each hold ends, and nobody's UUID."""
+    event, user = service.create(10), str(uuid4())
+    ids = [f"{event}-1", f"{event}-2"]
+    job = service.result(service.http.post("/seats/hold", json={"ids": ids, "UUID": user}))
+    shown = command(service.folder, "jobs", "show", job["id"])
+    assert shown.returncode == 0, shown.stderr
+    assert " ".join(ids) in shown.stdout
+    as_json = command(service.folder, "jobs", "show", job["id"], "--json").stdout
+    assert [seat["UUID"][:8] for seat in json.loads(as_json)["result"]["seats"]] == [user[:8]] * 2
+    assert user not in as_json + shown.stdout
+
+
 def test_what_cannot_be_repeated_is_refused(service: Service) -> None:
     """In one line, with status 1."""
     event = service.create(10)
