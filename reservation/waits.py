@@ -35,29 +35,32 @@ _HEAR_S, _RECONNECT_S = 1.0, 1.0
 class _Waiting:
     """One that waits for a job."""
 
-    def __init__(self, job_id: str, is_gone: Callable[[], bool]) -> None:
-        self.job_id, self.is_gone = job_id, is_gone
+    def __init__(self, job_id: str, is_gone: Callable[[], bool], *, in_thread: bool) -> None:
+        self.job_id, self.is_gone, self.in_thread = job_id, is_gone, in_thread
         self.called = threading.Event()
         self.given_up = False
 
 
 class Waits:
-    """Requests of this process that wait for jobs: tasks of a round, so that they keep no thread.
+    """Requests of this process that wait for jobs. A task of a round keeps no thread; what is slow is none, and keeps
+    its own.
 
     Arguments:
         jobs: the ledger.
         servers: where it is; what is heard from them goes over a connection of its own.
         most: how many may wait at a time.
+        most_threads: how many of them may keep a thread.
 
     Attributes:
         wake: has whoever works on the tasks look which of them go on; called by any thread.
     """
 
-    def __init__(self, jobs: Ledger, servers: Servers, most: int) -> None:
-        self._jobs, self._servers, self._most = jobs, servers, most
+    def __init__(self, jobs: Ledger, servers: Servers, most: int, most_threads: int = 0) -> None:
+        self._jobs, self._servers, self._most, self._most_threads = jobs, servers, most, most_threads
         self.wake: Callable[[], object] = lambda: None
         self._channel = keys.ended(secrets.token_hex(8))
         self._waiting: list[_Waiting] = []
+        self._entry = threading.Lock()
         self._ear: threading.Thread | None = None
         self._closed = threading.Event()
 
@@ -77,12 +80,10 @@ class Waits:
             lag_ms, viewer: as for Ledger.read.
             is_gone: whether nobody is interested in the answer any more.
         """
-        if self._closed.is_set() or len(self._waiting) >= self._most or not is_task():
+        waiting = _Waiting(str(job_id), is_gone, in_thread=not is_task())
+        if not self._enter(waiting):
             return None
-        waiting = _Waiting(str(job_id), is_gone)
-        self._waiting.append(waiting)
         try:
-            self._hear()
             until = time.monotonic() + wait_s
             while True:
                 waiting.called.clear()
@@ -91,18 +92,31 @@ class Waits:
                 if job.ended or left_s <= 0 or waiting.given_up:
                     return job
                 fails_s = (job.deadline - job.server_time) / 1000 + _AFTER_S
-                pause(min(left_s, fails_s, _LOOK_S), unless=waiting.called)
+                pause_s = min(left_s, fails_s, _LOOK_S)
+                if not pause(pause_s, unless=waiting.called):
+                    waiting.called.wait(pause_s)
         finally:
             self._waiting.remove(waiting)
 
+    def _enter(self, waiting: _Waiting) -> bool:
+        """Lets one more wait, if that is allowed."""
+        with self._entry:
+            threads = sum(each.in_thread for each in self._waiting) + waiting.in_thread
+            full = len(self._waiting) >= self._most or (waiting.in_thread and threads > self._most_threads)
+            if full or self._closed.is_set():
+                return False
+            self._waiting.append(waiting)
+            self._hear()
+        return True
+
     def look(self) -> None:
         """Gives up for those who have gone: their places are for others."""
-        self._give_up([waiting for waiting in self._waiting if waiting.is_gone()])
+        self._give_up([waiting for waiting in tuple(self._waiting) if waiting.is_gone()])
 
     def close(self) -> None:
         """Lets nobody wait any more."""
         self._closed.set()
-        self._give_up(self._waiting)
+        self._give_up(list(self._waiting))
 
     def _give_up(self, found: list[_Waiting]) -> None:
         for waiting in found:

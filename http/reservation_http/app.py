@@ -96,13 +96,14 @@ class Services:
         store = Store.connect(settings, connections, REQUEST_TIMEOUT_S, RoundPipelining)
         queue = Queue.connect(settings, store, connections=connections, timeout_s=REQUEST_TIMEOUT_S)
         access = Access.of(settings, queue.guard)
+        quarter = settings.api_threads // 4
         return cls(
             store,
             queue,
             access,
             Scraper.of(settings),
             StreamAddress.of(settings),
-            Waits(store.jobs, store.servers, max(1, settings.api_threads // 4)),
+            Waits(store.jobs, store.servers, max(1, quarter), most_threads=quarter),
             settings.origins,
             settings.admission_ttl,
             settings.webhooks,

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -57,6 +58,12 @@ def event(http: httpx.Client) -> str:
     return str(made.json()["id"])
 
 
+def _open_jobs(store: Store, event: str) -> list[dict[str, str]]:
+    """What the ledger says of them."""
+    jobs = store.client.zrange(keys.jobs(event), 0, -1)
+    return [store.jobs.entry(JobId.parse(str(job))) for job in jobs]
+
+
 def _hold(http: httpx.Client, event: str, number: int, **headers: str) -> httpx.Response:
     return http.post("/seats/hold", json={"id": f"{event}-{number}", "UUID": str(uuid4())}, headers=headers)
 
@@ -99,6 +106,25 @@ def test_a_hold_is_one_request(start: Callable[..., Process], http: httpx.Client
     assert [answer.json()["result"]["seat"]["status"] for answer in (held, reserved)] == ["On hold", "Reserved"]
     refused = _hold(http, event, 1, **WAIT)
     assert refused.status_code == 409
+
+
+def test_the_best_seats_are_one_request(
+    start: Callable[..., Process], store: Store, http: httpx.Client, event: str
+) -> None:
+    """Though they are picked by the pool, whose threads wait in the same number; the next is answered at once."""
+    wish = {"eventId": event, "quantity": 2}
+    with ThreadPoolExecutor(4) as asking:
+        first = [
+            asking.submit(http.post, "/seats/best-available", json={**wish, "UUID": str(uuid4())}, headers=WAIT)
+            for _ in range(4)
+        ]
+        wait_for(lambda: sum("awaited" in job for job in _open_jobs(store, event)) == 4)
+        fifth = http.post("/seats/best-available", json={**wish, "UUID": str(uuid4())}, headers=WAIT)
+        assert (fifth.status_code, "preference-applied" in fifth.headers) == (202, False)
+        start("worker", "worker started")
+        answers = [each.result() for each in first]
+    assert [(each.status_code, each.json()["status"]) for each in answers] == [(200, "completed")] * 4
+    assert all(len(each.json()["result"]["seats"]) == 2 for each in answers)
 
 
 def test_who_waits_is_answered_by_a_worker_that_comes(

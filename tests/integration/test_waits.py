@@ -295,8 +295,11 @@ def test_who_waits_does_not_hold_up_the_end_of_the_process(loop: Loop, store: St
     assert not ear.is_alive()
 
 
-def test_where_it_would_keep_a_thread_nobody_waits(client: testing.TestClient, event: Event, user: str) -> None:
-    """In the pool, or wherever else no loop is: answered at once."""
+def test_no_thread_is_kept_where_there_are_few(
+    make_client: Callable[..., testing.TestClient], event: Event, user: str
+) -> None:
+    """Of the pool, or wherever else no loop is: answered at once, so that the others are served."""
+    client = make_client(api_threads=3)
     queued = post(client, "/seats/hold", _wish(event, user), Prefer="wait=30")
     assert queued.status_code == 202
     assert client.simulate_get(f"{queued.json['statusEndpoint']}?wait=30").json["status"] == "waiting"
