@@ -128,18 +128,8 @@ class Access:
 
         self._admit(req, "user", read)
 
-    def organizer(self, req: falcon.Request) -> None:
-        """Lets somebody see to events. Raises TokenMissing, ScopeMissing, and as `reader` does."""
-
-        def read(caller: Caller) -> tuple[Caller, None]:
-            self._require_token(caller)
-            self._require_scope(caller, CREATE_EVENTS)
-            return caller, None
-
-        self._admit(req, "user", read)
-
     def organizing(self, req: falcon.Request, model: type[Body], event_id: str = "") -> tuple[Body, Once | None]:
-        """What such a caller wants done. Raises as `creation` does.
+        """What somebody who may see to events wants done. Raises as `creation` does.
 
         Arguments:
             model: of the body.

@@ -119,7 +119,7 @@ class EventWebhooks(_OfWebhooks):
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """In the order in which they were made, without their secrets."""
-        self._access.organizer(req)
+        self._access.operator(req, CREATE_EVENTS)
         hooks = self._there().of_event(path_id(parse_event_id, event_id))
         write(resp, WebhookList(webhooks=hooks))
         resp.set_header("Cache-Control", "no-store")
@@ -138,7 +138,7 @@ class EventWebhook(_OfWebhooks):
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str, webhook_id: str) -> None:
         """Whether messages go there, and if not, why. Without its secret."""
-        self._access.organizer(req)
+        self._access.operator(req, CREATE_EVENTS)
         hook = self._there().get(path_id(parse_event_id, event_id), path_id(parse_hook_id, webhook_id))
         write(resp, hook)
         resp.set_header("Cache-Control", "no-store")
@@ -172,7 +172,7 @@ class EventWebhook(_OfWebhooks):
     )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, event_id: str, webhook_id: str) -> None:
         """With its messages, of which none is sent any more; one that is on its way may still arrive."""
-        self._access.organizer(req)
+        self._access.operator(req, CREATE_EVENTS)
         self._there().remove(path_id(parse_event_id, event_id), path_id(parse_hook_id, webhook_id))
         resp.status = 204
 
@@ -192,7 +192,7 @@ class WebhookDeliveries(_OfWebhooks):
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str, webhook_id: str) -> None:
         """The newest first, with what has become of each. Kept for three days unless configured otherwise, and the
         last 10,000 of those that have ended."""
-        self._access.organizer(req)
+        self._access.operator(req, CREATE_EVENTS)
         page = read_query(req, DeliveryPage)
         after = DeliveryId.parse(page.cursor) if page.cursor else None
         event_id, hook_id = path_id(parse_event_id, event_id), path_id(parse_hook_id, webhook_id)
@@ -216,7 +216,7 @@ class WebhookReplay(_OfWebhooks):
     ) -> None:
         """Within a second, whatever came of it before, with the same `webhook-id`, and again as often as a new one if
         it does not arrive. To a webhook that is off, once it is on."""
-        self._access.organizer(req)
+        self._access.operator(req, CREATE_EVENTS)
         event_id, delivery = path_id(parse_event_id, event_id), path_id(DeliveryId.parse, delivery_id)
         if delivery.hook != path_id(parse_hook_id, webhook_id):
             raise refusal(Code.DELIVERY_UNKNOWN)
