@@ -58,10 +58,12 @@ _TICKET = "9s3k1x7m5q0w2e8r4t6y1u3i5"
 _FIRST_OPENING, _LAST_OPENING = 1_000_000_000_000, 4_102_444_800_000
 
 
-def _says_why(parse: Callable[[str], str]) -> Callable[[str], str]:
+def says_why(parse: Callable[[str], object]) -> Callable[[str], str]:
+    """A check for a member or parameter that is an id: what `parse` makes of it, as text, or what is wrong."""
+
     def check(text: str) -> str:
         try:
-            return parse(text)
+            return str(parse(text))
         except InvalidId as error:
             raise ValueError(error.detail) from None
 
@@ -94,12 +96,12 @@ _REFERENCE_PATTERN = r"^[!-~]+( [!-~]+)*$"
 # are for the document.
 SeatIdField = Annotated[
     str,
-    AfterValidator(_says_why(lambda text: str(SeatId.parse(text)))),
+    AfterValidator(says_why(SeatId.parse)),
     Field(description="`<eventId>-<number>`.", examples=[_SEAT], json_schema_extra={"pattern": SEAT_ID_PATTERN}),
 ]
 UserField = Annotated[
     str,
-    AfterValidator(_says_why(parse_uuid)),
+    AfterValidator(says_why(parse_uuid)),
     Field(
         json_schema_extra={"format": "uuid", "pattern": UUID_PATTERN},
         alias="UUID",
@@ -344,7 +346,7 @@ class Group(_Request):
 
     event_id: Annotated[
         str,
-        AfterValidator(_says_why(parse_event_id)),
+        AfterValidator(says_why(parse_event_id)),
         Field(description="The event.", examples=[_EVENT], json_schema_extra={"pattern": EVENT_ID_PATTERN}),
     ]
     quantity: Annotated[

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import urlencode
@@ -11,9 +11,9 @@ import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.audit import Audit
-from reservation.errors import InvalidId, NotFound
+from reservation.errors import NotFound
 from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_event_id, parse_uuid
-from reservation.models import AuditEntry, AuditTrail
+from reservation.models import AuditEntry, AuditTrail, says_why
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import digits, path_id, private, read_query, write
 from reservation_http.middleware import hide_user
@@ -28,16 +28,6 @@ sequence,time,seat,from,to,cause,actor,job,request
 18,2026-01-01T00:00:00.000Z,k3v9x2m7qa-12,Available,On hold,held,5f0c9d1be2a4476c8b1d03fa,\
 k3v9x2m7qa-4m0s8y2k1c7r5t9w3x6z0b8d2,7d1f0a4c9be2e356
 """
-
-
-def _checked(parse: Callable[[str], object]) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        try:
-            return str(parse(text))
-        except InvalidId as error:
-            raise ValueError(error.detail) from None
-
-    return check
 
 
 class AuditQuery(BaseModel):
@@ -57,14 +47,14 @@ class AuditQuery(BaseModel):
         Field(description="Epoch milliseconds: what has happened from then on."),
     ] = None
     seat: Annotated[
-        Annotated[str, AfterValidator(_checked(SeatId.parse)), Field(json_schema_extra={"pattern": SEAT_ID_PATTERN})]
+        Annotated[str, AfterValidator(says_why(SeatId.parse)), Field(json_schema_extra={"pattern": SEAT_ID_PATTERN})]
         | None,
         Field(description="What happened to this seat alone."),
     ] = None
     user: Annotated[
         Annotated[
             str,
-            AfterValidator(_checked(parse_uuid)),
+            AfterValidator(says_why(parse_uuid)),
             Field(json_schema_extra={"format": "uuid", "pattern": UUID_PATTERN}),
         ]
         | None,

@@ -6,23 +6,25 @@ from typing import Annotated
 import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from reservation.errors import InvalidId
 from reservation.events import Events, FreeList
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
-from reservation.models import Event, EventList, FreeSeats, Layout, NewEvent, NewWaitingRoom, SeatMap, WaitingRoom
+from reservation.models import (
+    Event,
+    EventList,
+    FreeSeats,
+    Layout,
+    NewEvent,
+    NewWaitingRoom,
+    SeatMap,
+    WaitingRoom,
+    says_why,
+)
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import as_json, digits, path_id, read_query, write
 from reservation_http.openapi import operation
 
 #: How long a layout may be kept without asking, seconds. By then the rule for those not given may be another's.
 _KEEP_LAYOUT_S = 3_600
-
-
-def _event(text: str) -> str:
-    try:
-        return parse_event_id(text)
-    except InvalidId as error:
-        raise ValueError(error.detail) from None
 
 
 class EventPage(BaseModel):
@@ -34,7 +36,8 @@ class EventPage(BaseModel):
         Annotated[int, Field(ge=1, le=100), BeforeValidator(digits)], Field(description="Most events.")
     ] = 20
     cursor: Annotated[
-        Annotated[str, AfterValidator(_event), Field(json_schema_extra={"pattern": EVENT_ID_PATTERN})] | None,
+        Annotated[str, AfterValidator(says_why(parse_event_id)), Field(json_schema_extra={"pattern": EVENT_ID_PATTERN})]
+        | None,
         Field(description="`nextCursor` of the page before: its last event."),
     ] = None
 

@@ -6,8 +6,9 @@ import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.codes import Code
-from reservation.errors import InvalidId, refusal
+from reservation.errors import refusal
 from reservation.ids import DELIVERY_ID_PATTERN, DeliveryId, parse_event_id, parse_hook_id
+from reservation.models import says_why
 from reservation.outside import NotAllowed, Resolver, check, look_up
 from reservation.webhook_models import (
     CreatedWebhook,
@@ -26,13 +27,6 @@ from reservation_http.exchange import digits, path_id, read_query, write
 from reservation_http.openapi import operation
 
 
-def _delivery_id(text: str) -> DeliveryId:
-    try:
-        return DeliveryId.parse(text)
-    except InvalidId as error:
-        raise ValueError(error.detail) from None
-
-
 class DeliveryPage(BaseModel):
     """Which messages are wanted."""
 
@@ -44,7 +38,7 @@ class DeliveryPage(BaseModel):
     cursor: Annotated[
         Annotated[
             str,
-            AfterValidator(lambda text: str(_delivery_id(text))),
+            AfterValidator(says_why(DeliveryId.parse)),
             Field(json_schema_extra={"pattern": DELIVERY_ID_PATTERN}),
         ]
         | None,
