@@ -16,8 +16,9 @@ import structlog
 
 from reservation import keys
 from reservation.best import Hall
+from reservation.changes import TRANSITIONS
 from reservation.codes import Code
-from reservation.errors import PickAgain, ReservationError, refusal
+from reservation.errors import STATUSES, PickAgain, ReservationError, refusal
 from reservation.events import Events
 from reservation.idempotency import Once
 from reservation.ids import JobId, SeatId
@@ -41,14 +42,8 @@ _MOST_CHOICES = 8
 _MOST_TRIES = 8
 
 #: What a change leaves a seat as, in the letters of a seat map.
-_LEFT_AS = {
-    "held": b"H",
-    "refreshed": b"H",
-    "reserved": b"R",
-    "released": b"A",
-    "expired": b"A",
-    "cancelled": b"A",
-}
+_LETTERS = {status: letter.encode() for letter, status in STATUSES.items()}
+_LEFT_AS = {cause: _LETTERS[after] for cause, (_, after) in TRANSITIONS.items()}
 
 
 class _Known(NamedTuple):
