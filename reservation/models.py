@@ -315,6 +315,8 @@ class SeatAction(_Request):
     def _one_or_several(self) -> "SeatAction":
         if bool(self.id) == bool(self.ids):
             raise ValueError("id: there has to be either id or ids")
+        if not self.ids:
+            return self
         if len(set(self.ids)) < len(self.ids):
             raise ValueError("ids: a seat is named twice")
         if len({each.partition("-")[0] for each in self.ids}) > 1:

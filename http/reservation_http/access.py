@@ -165,8 +165,9 @@ class Access:
         user = action.user or ("" if for_others in caller.scopes else caller.user)
         reference = action.reference if isinstance(action, Reserving) else ""
         about = f" of {user}" if user != caller.user else f" as {reference}" if reference else ""
-        once = self._once(req, caller.user, key, joined(action.seats) + about, action.seats[0].event)
-        return Action(action.seats, user, caller.user, reference, once)
+        seats = action.seats
+        once = self._once(req, caller.user, key, joined(seats) + about, seats[0].event) if key else None
+        return Action(seats, user, caller.user, reference, once)
 
     def wish(self, req: falcon.Request) -> Wish:
         """Which of the best seats somebody wants. Raises as `action` does."""

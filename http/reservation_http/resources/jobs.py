@@ -56,7 +56,7 @@ class JobStatus:
         as soon as the job has ended."""
         viewer = self._access.reader(req, "jobs").viewer
         parsed = path_id(JobId.parse, job_id)
-        wait_s = read_query(req, JobQuery).wait
+        wait_s = read_query(req, JobQuery).wait if req.query_string else 0  # most ask without, and often
         job = await_job(req, self._waits, parsed, wait_s, self._lag.ms(), viewer) if wait_s else None
         if job is None:
             job = self._read(parsed, viewer)
