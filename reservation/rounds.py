@@ -51,9 +51,9 @@ class _Later(NamedTuple):
     happens: threading.Event
 
     @property
-    def left_s(self) -> float:
-        """How long that is; 0 or less if it is over."""
-        return 0.0 if self.happens.is_set() else self.due - time.monotonic()
+    def ends(self) -> float:
+        """When it is over (time.monotonic); long ago once that has happened."""
+        return -math.inf if self.happens.is_set() else self.due
 
 
 class _Step:
@@ -190,7 +190,8 @@ class Rounds:
     @property
     def pausing_s(self) -> float:
         """How long until a task goes on that pauses; infinite if none does."""
-        return min((later.left_s for _, later in self._pausing), default=math.inf)
+        ends = min((later.ends for _, later in self._pausing), default=math.inf)
+        return max(0.0, ends - time.monotonic())
 
     def start(self, work: Callable[[], object]) -> None:
         """Begins a task: works on it until it asks for something, or is done. Raises what it raises."""
@@ -233,9 +234,9 @@ class Rounds:
     def wake(self) -> None:
         """Goes on with the tasks whose pause is over. Raises what one of them raises."""
         if self._pausing:
-            pausing, self._pausing, over = self._pausing, [], []
+            now, pausing, self._pausing, over = time.monotonic(), self._pausing, [], []
             for task, later in pausing:
-                if later.left_s <= 0:
+                if later.ends <= now:
                     over.append(task)
                 else:
                     self._pausing.append((task, later))
