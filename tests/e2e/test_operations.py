@@ -112,6 +112,7 @@ def test_a_job_about_several_seats_is_shown(service: Service) -> None:
     shown = command(service.folder, "jobs", "show", job["id"])
     assert shown.returncode == 0, shown.stderr
     assert " ".join(ids) in shown.stdout
+    assert " ".join(ids) in command(service.folder, "jobs", "list", "--event", event).stdout
     as_json = command(service.folder, "jobs", "show", job["id"], "--json").stdout
     assert [seat["UUID"][:8] for seat in json.loads(as_json)["result"]["seats"]] == [user[:8]] * 2
     assert user not in as_json + shown.stdout

@@ -301,6 +301,27 @@ def test_a_hold_that_is_over_is_free_at_once(brief: Store, event: Event) -> None
     assert party.get(2) == [3, 4]
 
 
+def test_a_seat_that_comes_free_is_the_best_again(store: Store, party: Party) -> None:
+    """At once, though the process knows the others: released, and cancelled."""
+    (best,) = party.get(1)
+    seat = SeatId(party.event.id, best)
+    store.seats.release(seat, party.user)
+    _forget_picks(store)
+    assert party.get(1) == [best]
+    job = JobId.new(party.event.id)
+    store.seats.accept_reserve(seat, party.user, job)
+    store.seats.reserve(seat, party.user, job)
+    assert party.get(1) != [best]
+    store.seats.cancel(seat, party.user, party.user)
+    _forget_picks(store)
+    assert party.get(1) == [best]
+
+
+def _forget_picks(store: Store) -> None:
+    """A process leaves alone for a second what it has picked."""
+    store.best._picked.clear()
+
+
 def test_what_a_process_has_wrong_costs_tries_and_no_more(store: Store) -> None:
     """As after a failover that has lost changes, and others have taken their numbers: soon it reads all seats."""
     event = store.events.create("Opening night", 500)

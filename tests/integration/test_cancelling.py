@@ -152,5 +152,7 @@ def test_operators_cancel_for_others(
     rival.reserve(seat)
     assert post(secured, "/seats/cancel", body, **operator, **key).status_code == 204
     assert store.seats.get(seat).user == rival.user
+    other = post(secured, "/seats/cancel", {**body, "UUID": rival.user}, **operator, **key)
+    problem(other, 422, "idempotency-key-reused")  # it names whose; the first did not
     assert post(secured, "/seats/cancel", {**body, "UUID": rival.user}, **operator).status_code == 204
     problem(post(secured, "/seats/hold", {**body, "UUID": rival.user}, **operator), 403, "user-mismatch")

@@ -1,6 +1,7 @@
 """Several seats at once: all or none, whoever asks for what at the same time."""
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 from falcon import testing
 
 from actors.queue import Queue
+from actors.sweeper import Sweeper
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import LimitReached, NotFound, ReservePending, SeatHeld
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
 from reservation.models import Event
+from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.app import Services
 from tests.conftest import Buyer, changes, wait_for, working
@@ -207,6 +210,37 @@ def test_groups_go_through_the_queue(store: Store, queue: Queue, event: Event, u
     assert statuses(store, event) == "HHH" + "A" * 17
 
 
+def test_a_group_that_nobody_carries_out_fails_whole(
+    make_settings: Callable[..., Settings], store: Store, queue: Queue, event: Event, buyer: Buyer
+) -> None:
+    """At its deadline, by the sweeper: each hold ends when it would have."""
+    late = Store.connect(make_settings(reserve_job_deadline=0.05), connections=2)
+    seats, job = (*_held(store, event, buyer, 1), *_held(store, event, buyer, 2)), JobId.new(event.id)
+    late.seats.accept_reserve(seats, buyer.user, job)
+    wait_for(lambda: late.jobs.read(job).ended)
+    Sweeper(store, queue).sweep()
+    assert store.client.hget(keys.job(job), "status") == "failed"
+    assert [store.client.hexists(keys.seat(seat), "reservingUntil") for seat in seats] == [False, False]
+    late.servers.close()
+
+
+def test_a_mistake_of_ours_fails_the_whole_group(
+    store: Store, queue: Queue, event: Event, buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And keeps none of its holds pinned."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(type(store.seats), "reserve", broken)
+    seats, job = (*_held(store, event, buyer, 1), *_held(store, event, buyer, 2)), JobId.new(event.id)
+    store.seats.accept_reserve(seats, buyer.user, job)
+    with working(store, queue):
+        queue.send_jobs([(job, store.jobs.task(job))])
+        wait_for(lambda: store.jobs.read(job).status == "failed")
+    assert [store.seats.get(seat).reserving_until for seat in seats] == [None, None]
+
+
 # Over HTTP
 
 
@@ -273,7 +307,9 @@ def test_what_is_no_group(
         assert any(message in error["message"] for error in errors), errors
 
 
-def test_a_group_of_fifty_where_as_many_may_be_held(make_settings: Any, store: Store, user: str) -> None:
+def test_a_group_of_fifty_where_as_many_may_be_held(
+    make_settings: Callable[..., Settings], store: Store, user: str
+) -> None:
     """The most there is: one call, and each seat after the other in the history."""
     large = Store.connect(make_settings(max_held_seats=50), connections=2)
     event = large.events.create("Opening night", 60)

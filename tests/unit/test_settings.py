@@ -92,6 +92,14 @@ def test_a_password_is_not_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -
     assert "hunter2" not in str(error.value)
 
 
+def test_a_hold_lasts_ten_times_as_long_at_most() -> None:
+    """Unless it is set, and never less than once."""
+    assert settings.load(lock_expiration_time=60).max_hold_ms == 600_000
+    assert settings.load(lock_expiration_time=60, max_hold_time=60).max_hold_ms == 60_000
+    with pytest.raises(SettingsError, match="MAX_HOLD_TIME"):
+        settings.load(lock_expiration_time=60, max_hold_time=59)
+
+
 def test_a_queue_without_a_state_is_refused() -> None:
     """Rather than ignored for a server of one's own."""
     with pytest.raises(SettingsError, match="BROKER_URL"):
