@@ -5,14 +5,14 @@ import falcon
 from actors.queue import Queue
 from reservation.ids import JobId
 from reservation.jobs import Task
-from reservation.models import Group, Job, QueueResponse
+from reservation.models import Group
 from reservation.picks import BestSeats
 from reservation.seats import Seats
 from reservation.waits import Waits
 from reservation_http.access import Access
 from reservation_http.lag import QueueLag
 from reservation_http.openapi import operation
-from reservation_http.resources.seats import FINISHED, QUEUED, Acceptance, admission
+from reservation_http.resources.seats import ANSWERS_WITH_JOB, Acceptance, admission
 
 
 class BestAvailable(Acceptance):
@@ -29,9 +29,7 @@ class BestAvailable(Acceptance):
         "Hold the best seats there are",
         tag="seats",
         body=Group,
-        prefers_wait=True,
-        answers={200: Job, 202: QueueResponse},
-        headers={200: FINISHED, 202: QUEUED},
+        **ANSWERS_WITH_JOB,
         admission=True,
         problems=(
             "not-found",

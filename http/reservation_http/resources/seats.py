@@ -1,6 +1,7 @@
 """Seats: reading, one's own, holding, refreshing, releasing, reserving, cancelling."""
 
 from contextlib import suppress
+from typing import Any
 
 import falcon
 
@@ -65,16 +66,21 @@ class OwnSeatList:
         write(resp, own)
 
 
-#: Headers of what answers with a job, one that has ended and one that has not.
-FINISHED = {
+_FINISHED = {
     "Location": "Where the job is read.",
     "Preference-Applied": "The preference that was followed, as in `wait=10`.",
 }
-QUEUED = {**FINISHED, "Retry-After": "Seconds until it is likely to have ended."}
+_QUEUED = {**_FINISHED, "Retry-After": "Seconds until it is likely to have ended."}
+#: What an operation says of itself that answers with a job: one that has ended, or one that has not.
+ANSWERS_WITH_JOB: dict[str, Any] = {
+    "prefers_wait": True,
+    "answers": {200: Job, 202: QueueResponse},
+    "headers": {200: _FINISHED, 202: _QUEUED},
+}
 
 
 class Acceptance:
-    """What the two POSTs share that answer with a job."""
+    """What the POSTs share that answer with a job."""
 
     def __init__(self, seats: Seats, queue: Queue, lag: QueueLag, access: Access, waits: Waits) -> None:
         self._seats = seats
@@ -140,9 +146,7 @@ class SeatHold(Acceptance):
         "Hold seats for a limited time",
         tag="seats",
         body=SeatAction,
-        prefers_wait=True,
-        answers={200: Job, 202: QueueResponse},
-        headers={200: FINISHED, 202: QUEUED},
+        **ANSWERS_WITH_JOB,
         admission=True,
         problems=(
             "not-found",
@@ -185,9 +189,7 @@ class SeatReserve(Acceptance):
         "Reserve seats that you hold",
         tag="seats",
         body=Reserving,
-        prefers_wait=True,
-        answers={200: Job, 202: QueueResponse},
-        headers={200: FINISHED, 202: QUEUED},
+        **ANSWERS_WITH_JOB,
         problems=(
             "not-found",
             "not-holder",
