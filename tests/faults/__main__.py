@@ -190,10 +190,13 @@ def _operations(outcomes: list[Outcome]) -> dict[str, int]:
     """How often clients met with what a trial is no good without."""
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     ops = [op for record in records for seat_ops in record.history.by_seat().values() for op in seat_ops]
+    bests = Counter(job.outcome for record in records for job in record.jobs.values() if job.kind == "best")
     answers = Counter((op.kind, op.outcome) for op in ops)
     return {
         "of them in a call or job about several seats": sum(op.seats > 1 for op in ops),
         "of these without effect because of another seat": sum(op.outcome == "spared" for op in ops),
+        "jobs for the best seats that held them": bests["held"],
+        "that found none": bests["no-seats-together"] + bests["too-few-seats"],
         "seats reserved": answers["reserve", "reserved"] + answers["reserve", "reserved-or-had"],
         "reservations cancelled": answers["cancel", "cancelled"],
         "refused to cancel": answers["cancel", "not-owner"] + answers["cancel", "not-reserved"],

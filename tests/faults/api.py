@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
@@ -18,6 +18,7 @@ _REFUSALS = {
     "refresh": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending", "hold-ceiling"},
     "release": {"not-holder", "seat-reserved", "reserve-pending"},
     "cancel": {"not-owner", "not-reserved"},
+    "best": {"no-seats-together", "too-few-seats", "limit-reached"},
     "status": {"not-found"},
 }
 
@@ -113,14 +114,24 @@ class Api:
     def post(self, kind: str, seats: Sequence[str], request_id: str) -> Answer:
         """Does something to one seat or several. Raises Unexpected."""
         named = {"id": seats[0]} if len(seats) == 1 else {"ids": seats}
-        return self._send(kind, "POST", f"/seats/{kind}", {**named, "UUID": self._user}, request_id)
+        about = {**named, "UUID": self._user}
+        return self._send(kind, "POST", f"/seats/{kind}", about, {"X-Request-ID": request_id})
+
+    def ask(self, kind: str, path: str, body: object, key: str) -> Answer:
+        """Asks for what is done once, however often it is asked for. Raises Unexpected.
+
+        Arguments:
+            key: the Idempotency-Key.
+        """
+        return self._send(kind, "POST", path, body, {"Idempotency-Key": key})
 
     def get(self, kind: str, path: str) -> Answer:
         """Reads something. Raises Unexpected."""
         return self._send(kind, "GET", path)
 
-    def _send(self, kind: str, method: str, path: str, body: object = None, request_id: str = "") -> Answer:
-        headers = {"X-Request-ID": request_id} if request_id else {}
+    def _send(
+        self, kind: str, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         call_ms = now_ms()
         try:
             response = self._http.request(method, self._url + path, json=body, headers=headers)

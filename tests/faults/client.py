@@ -4,14 +4,16 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from reservation.models import Adjacent
 from tests.faults.api import Answer, Api, Unexpected
 from tests.faults.history import Kind, Op, now_ms
-from tests.faults.record import Call, CallKind, Job, JobKind, Record
+from tests.faults.picking import Wish
+from tests.faults.record import Call, CallKind, Job, Record
 
 #: How long after it was sent a request without an answer may still take effect, ms: an API process that
 #: lives takes it up while its client still waits, and a call that then takes longer than 1.5 s to reach
@@ -34,6 +36,7 @@ _LISTED = 2
 #: What clients do, by how often; and how often to a seat that they hold or that is sold.
 _DOINGS = {
     "hold": 20,
+    "best": 8,
     "grab": 4,
     "read": 24,
     "refresh": 12,
@@ -46,6 +49,8 @@ _DOINGS = {
 _MINE, _SOLD = 0.7, 0.05
 #: How often they do it to several seats at once, and to how many.
 _GROUPED, _GROUP = 0.3, (2, 4)
+#: How many of the best seats they ask for, at least and at most.
+_BEST = (1, 4)
 #: How often who cancels has bought the seat: not so often that it is in vain to sell any.
 _BOUGHT = 0.3
 
@@ -106,16 +111,33 @@ class Sale:
 
 
 @dataclass
-class _Followed:
-    """A job that a client looks after, with the operations on its seats, and those of its acceptance; `doubtful`
-    while it is not known whether it was accepted."""
+class _Waiting:
+    """What a client looks at again, and when; `doubtful` while it is not known whether there is such a job."""
+
+    doubtful: bool
+    look_at: float = field(default=0.0, kw_only=True)
+    pause_s: float = field(default=_LOOK_S, kw_only=True)
+
+    def looked(self) -> None:
+        """The next look is later."""
+        self.look_at = time.monotonic() + self.pause_s
+        self.pause_s = min(1.6 * self.pause_s, _DOUBT_MAX_S if self.doubtful else _LOOK_MAX_S)
+
+
+@dataclass
+class _Followed(_Waiting):
+    """A job that a client looks after, with the operations on its seats, and those of its acceptance."""
 
     job: Job
     ops: dict[str, Op]
     pins: list[Op]
-    doubtful: bool
-    look_at: float = 0.0
-    pause_s: float = _LOOK_S
+
+
+@dataclass
+class _Wished(_Waiting):
+    """A request for the best seats, and then its job."""
+
+    wish: Wish
 
 
 class Client:
@@ -134,7 +156,7 @@ class Client:
         self._api = api
         self._user = user
         self._choices = choices
-        self._following: list[_Followed] = []
+        self._following: list[_Followed | _Wished] = []
         self._holds: dict[str, int] = {}
         self._bought: set[str] = set()
 
@@ -170,12 +192,13 @@ class Client:
                 if self._api.unserved:
                     return  # the others can wait too
 
-    def _is_done(self, followed: _Followed) -> bool:
+    def _is_done(self, followed: "_Followed | _Wished") -> bool:
         """Looks at a job; returns whether there is no need to do so again."""
+        if isinstance(followed, _Wished):
+            return self._is_wish_done(followed)
         job, ops = followed.job, followed.ops
         answer = self._api.get("status", f"/seats/job/{job.id}/status")
-        followed.look_at = time.monotonic() + followed.pause_s
-        followed.pause_s = min(1.6 * followed.pause_s, _DOUBT_MAX_S if followed.doubtful else _LOOK_MAX_S)
+        followed.looked()
         called_ms = min(op.call_ms for op in ops.values())
         if answer.status == 404 and followed.doubtful and answer.call_ms > called_ms + LATE_MS:
             for op in ops.values():
@@ -232,7 +255,7 @@ class Client:
             return {seat: "held-or-had" if ends[seat] == anew else "held-already" for seat in job.seats}
         if outcome == "reserved":
             return dict.fromkeys(job.seats, "reserved-or-had")
-        return _refused(job.kind, job.seats, outcome, said["result"])
+        return _refused("hold" if job.kind == "hold" else "reserve", job.seats, outcome, said["result"])
 
     def _act(self) -> None:
         """Does one thing to one seat."""
@@ -256,6 +279,8 @@ class Client:
                 self._change("refresh", seats)
             case "hold" | "reserve":
                 self._request(kind, seats)
+            case "best":
+                self._wish(event_id)
             case "refresh" | "release" | "cancel":
                 self._change(kind, seats)
             case "grab":  # more than the limit allows, before the first verdict
@@ -323,7 +348,7 @@ class Client:
         for seat in seats:
             self._note(kind, seat, answer, _GRANTED[kind], told.get(seat, {}), seats=len(seats))
 
-    def _request(self, kind: JobKind, seats: tuple[str, ...]) -> None:
+    def _request(self, kind: Literal["hold", "reserve"], seats: tuple[str, ...]) -> None:
         """Holds or reserves."""
         answer = self._api.post(kind, seats, self._request_id())
         accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
@@ -345,7 +370,31 @@ class Client:
         ops = {seat: self._doubt(kind, seat, answer, until_ms, job_id, seats=len(seats)) for seat in seats}
         if job_id:
             pause_s = _LOOK_S if accepted else _LOOK_MAX_S
-            self._following.append(_Followed(job, ops, pins, doubtful=not accepted, pause_s=pause_s))
+            self._following.append(_Followed(not accepted, job, ops, pins, pause_s=pause_s))
+
+    def _wish(self, event_id: str) -> None:
+        """Asks for the best seats."""
+        adjacent: Adjacent = "required" if self._choices.random() < 0.5 else "preferred"
+        wish = Wish(event_id, self._choices.randint(*_BEST), adjacent, self._user, self._request_id())
+        wished = _Wished(True, wish)
+        if not self._is_wish_done(wished):
+            self._following.append(wished)
+
+    def _is_wish_done(self, wished: _Wished) -> bool:
+        """Sends it, again if need be, or looks at its job; returns whether there is no need to do so again."""
+        wish = wished.wish
+        if wish.job is None:
+            refused = wish.is_refused(self._api.ask("best", "/seats/best-available", wish.body, wish.key), LATE_MS)
+            wished.looked()
+            if wish.job is not None:
+                wished.doubtful, wished.pause_s = False, _LOOK_S
+                self._record.add_job(wish.job)
+            return refused
+        answer = self._api.get("status", f"/seats/job/{wish.job.id}/status")
+        wished.looked()
+        if answer.status == 200:
+            self._holds.update(wish.learn(wish.job, self._record, answer))
+        return wish.job.outcome is not None
 
     def _request_id(self) -> str:
         return str(UUID(int=self._choices.getrandbits(128)))

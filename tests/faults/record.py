@@ -7,7 +7,7 @@ from typing import Literal
 
 from tests.faults.history import History, Op
 
-JobKind = Literal["hold", "reserve"]
+JobKind = Literal["hold", "best", "reserve"]
 CallKind = Literal["refresh", "release", "cancel"]
 
 
