@@ -27,7 +27,7 @@ from tests.faults.stack import Stack
 from tests.faults.trial import Outcome, run
 
 #: What each promise is called in a table.
-PROMISES = {1: "one owner", 2: "jobs end", 3: "limit, sets", 4: "exact order", 5: "on disk"}
+PROMISES = {1: "one owner", 2: "jobs end", 3: "limit, sets", 4: "exact order", 5: "on disk", 6: "waiting room"}
 #: Strikes of each fault in the table, and the pause before each, seconds.
 _STRIKES, _PAUSE_S = 2, 0.7
 #: Length of one trial of a soak, seconds: each has seats, clients and a history of its own.
@@ -202,6 +202,7 @@ def _operations(outcomes: list[Outcome]) -> dict[str, int]:
         "refused to cancel": answers["cancel", "not-owner"] + answers["cancel", "not-reserved"],
         "holds refreshed": answers["refresh", "refreshed"],
         "refused at a hold's ceiling": answers["refresh", "hold-ceiling"],
+        "tickets for the waiting room": len({(look.event, look.user) for record in records for look in record.looks}),
         "without an answer": sum(op.outcome is None for op in ops),
     }
 

@@ -19,6 +19,7 @@ _REFUSALS = {
     "release": {"not-holder", "seat-reserved", "reserve-pending"},
     "cancel": {"not-owner", "not-reserved"},
     "best": {"no-seats-together", "too-few-seats", "limit-reached"},
+    "pushed": {"admission-required", "sales-not-open"},
     "status": {"not-found"},
 }
 
@@ -111,27 +112,34 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, kind: str, seats: Sequence[str], request_id: str) -> Answer:
+    def post(self, kind: str, seats: Sequence[str], request_id: str, admission: str = "") -> Answer:
         """Does something to one seat or several. Raises Unexpected."""
         named = {"id": seats[0]} if len(seats) == 1 else {"ids": seats}
         about = {**named, "UUID": self._user}
-        return self._send(kind, "POST", f"/seats/{kind}", about, {"X-Request-ID": request_id})
+        return self._send(kind, "POST", f"/seats/{kind}", about, {"X-Request-ID": request_id}, admission)
 
-    def ask(self, kind: str, path: str, body: object, key: str) -> Answer:
-        """Asks for what is done once, however often it is asked for. Raises Unexpected.
+    def ask(self, kind: str, path: str, body: object, key: str = "", admission: str = "") -> Answer:
+        """Asks for something else. Raises Unexpected.
 
         Arguments:
-            key: the Idempotency-Key.
+            key: the Idempotency-Key, under which it is done once, however often it is asked for.
         """
-        return self._send(kind, "POST", path, body, {"Idempotency-Key": key})
+        return self._send(kind, "POST", path, body, {"Idempotency-Key": key} if key else {}, admission)
 
     def get(self, kind: str, path: str) -> Answer:
         """Reads something. Raises Unexpected."""
         return self._send(kind, "GET", path)
 
     def _send(
-        self, kind: str, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        admission: str = "",
     ) -> Answer:
+        headers = {**(headers or {}), **({"Admission": admission} if admission else {})}
         call_ms = now_ms()
         try:
             response = self._http.request(method, self._url + path, json=body, headers=headers)

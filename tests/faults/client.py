@@ -14,6 +14,7 @@ from tests.faults.api import Answer, Api, Unexpected
 from tests.faults.history import Kind, Op, now_ms
 from tests.faults.picking import Wish
 from tests.faults.record import Call, CallKind, Job, Record
+from tests.faults.room import Visitor
 
 #: How long after it was sent a request without an answer may still take effect, ms: an API process that
 #: lives takes it up while its client still waits, and a call that then takes longer than 1.5 s to reach
@@ -49,6 +50,8 @@ _DOINGS = {
 _MINE, _SOLD = 0.7, 0.05
 #: How often they do it to several seats at once, and to how many.
 _GROUPED, _GROUP = 0.3, (2, 4)
+#: How often who has not been admitted tries without, and until when everybody comes to the door, seconds.
+_PUSHING, _ARRIVAL_S = 0.1, 4.0
 #: How many of the best seats they ask for, at least and at most.
 _BEST = (1, 4)
 #: How often who cancels has bought the seat: not so often that it is in vain to sell any.
@@ -159,6 +162,8 @@ class Client:
         self._following: list[_Followed | _Wished] = []
         self._holds: dict[str, int] = {}
         self._bought: set[str] = set()
+        self._doors = {event: Visitor(self._record, api, event, user) for event in self._record.doors}
+        self._comes_at = time.monotonic() + choices.uniform(0, _ARRIVAL_S)
 
     def run(self) -> None:
         """Buys until the sale closes, then looks after its jobs for some seconds. Raises Unexpected."""
@@ -172,9 +177,17 @@ class Client:
             self._follow(_FOLLOW_S)
 
     def settle(self, timeout_s: float) -> bool:
-        """Looks after its jobs until all have ended; returns whether they have. Raises Unexpected."""
+        """Looks after its jobs until all have ended, and waits until it is let in; returns whether that is so. Raises
+        Unexpected."""
+        until = time.monotonic() + timeout_s
         with self._api:
             self._follow(timeout_s)
+            while waiting := [door for door in self._doors.values() if not door.admission]:
+                if time.monotonic() > until:
+                    return False
+                for door in waiting:
+                    door.knock()
+                time.sleep(_LOOK_S)
         return not self._following
 
     def _follow(self, timeout_s: float) -> None:
@@ -273,6 +286,10 @@ class Client:
             seat = self._choices.choice(sold)
         elif mine and kind not in ("hold", "grab") and self._choices.random() < _MINE:
             among, seat = mine, self._choices.choice(mine)
+        door = self._doors.get(_event(seat) if kind == "hold" else event_id)
+        if kind in ("hold", "best", "grab") and door is not None and not door.admission:
+            self._come_to(door)
+            return
         seats = self._group(seat, among) if self._choices.random() < _GROUPED else (seat,)
         match kind:
             case "reserve" if seat in mine and not self._sale.has_time_to_sell():
@@ -292,6 +309,16 @@ class Client:
                 self._list(event_id, self._choices.sample(wanted, min(_LISTED, len(wanted))))
             case _:
                 self._read(seat)
+
+    def _come_to(self, door: Visitor) -> None:
+        """Waits to be let in, or does not wait."""
+        if self._choices.random() < _PUSHING:
+            door.push(self._choices.choice(self._sale.wanted(door.event_id)))
+        elif time.monotonic() > self._comes_at:
+            door.knock()
+
+    def _admission(self, event_id: str) -> str:
+        return self._doors[event_id].admission if event_id in self._doors else ""
 
     def _group(self, seat: str, among: Sequence[str]) -> tuple[str, ...]:
         """The seat and some others of its event, if there are any, in no order."""
@@ -350,7 +377,7 @@ class Client:
 
     def _request(self, kind: Literal["hold", "reserve"], seats: tuple[str, ...]) -> None:
         """Holds or reserves."""
-        answer = self._api.post(kind, seats, self._request_id())
+        answer = self._api.post(kind, seats, self._request_id(), self._admission(_event(seats[0])))
         accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
         if 400 <= answer.status < 500:
             self._refusal("hold" if kind == "hold" else "pin", seats, answer)
@@ -384,7 +411,9 @@ class Client:
         """Sends it, again if need be, or looks at its job; returns whether there is no need to do so again."""
         wish = wished.wish
         if wish.job is None:
-            refused = wish.is_refused(self._api.ask("best", "/seats/best-available", wish.body, wish.key), LATE_MS)
+            admission = self._admission(wish.event_id)
+            answer = self._api.ask("best", "/seats/best-available", wish.body, wish.key, admission)
+            refused = wish.is_refused(answer, LATE_MS)
             wished.looked()
             if wish.job is not None:
                 wished.doubtful, wished.pause_s = False, _LOOK_S

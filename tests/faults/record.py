@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tests.faults.history import History, Op
 
@@ -45,6 +45,30 @@ class Call:
     outcome: str | None
 
 
+class Door(NamedTuple):
+    """How an event with a waiting room lets people in: from when on, epoch ms, and how many a minute."""
+
+    opens_ms: int
+    per_minute: int
+
+
+class Look(NamedTuple):
+    """What a client was told of a ticket. Times in epoch ms, by the service's clock.
+
+    Attributes:
+        drawn: whether it was made then.
+        admitted_ms: its slot, once there is one.
+    """
+
+    event: str
+    user: str
+    ticket: str
+    status: str
+    drawn: bool
+    server_ms: int
+    admitted_ms: int | None
+
+
 @dataclass
 class Record:
     """What clients saw. Safe to use from several threads.
@@ -55,6 +79,8 @@ class Record:
         max_held: most seats of an event that a user may hold.
         hold_ms: length of a hold.
         max_hold_ms: how long a hold may last however often it is refreshed.
+        doors: of the events that have a waiting room.
+        looks: at tickets for those.
         calls: what was neither a job nor a read, by the id that its request had.
         jobs: accepted jobs by id, those included that a client learnt of only later, after a 503.
     """
@@ -64,6 +90,8 @@ class Record:
     max_held: int
     hold_ms: int
     max_hold_ms: int
+    doors: Mapping[str, Door] = field(default_factory=dict)
+    looks: list[Look] = field(default_factory=list)
     history: History = field(default_factory=History)
     jobs: dict[str, Job] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
@@ -79,6 +107,11 @@ class Record:
         """Notes what was done at once, or may have been."""
         with self._lock:
             self.calls[request_id] = call
+
+    def add_look(self, look: Look) -> None:
+        """Notes what was told of a ticket."""
+        with self._lock:
+            self.looks.append(look)
 
     def add_pin(self, pin: Op, answered_ms: int) -> None:
         """Notes that the accept of a reserve was answered with its job."""

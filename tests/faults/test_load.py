@@ -27,10 +27,10 @@ class Canned(Api):
         self.answers = list(answers)
         self.unserved = False
 
-    def post(self, kind: str, seats: Sequence[str], request_id: str) -> Answer:
+    def post(self, kind: str, seats: Sequence[str], request_id: str, admission: str = "") -> Answer:
         return self.answers.pop(0)
 
-    def ask(self, kind: str, path: str, body: object, key: str) -> Answer:
+    def ask(self, kind: str, path: str, body: object, key: str = "", admission: str = "") -> Answer:
         return self.answers.pop(0)
 
     def get(self, kind: str, path: str) -> Answer:

@@ -10,12 +10,14 @@ from random import Random
 
 from reservation.errors import NotFound
 from reservation.ids import JobId
+from reservation.models import WaitingRoom
 from tests.faults.audit import Violation, audit, open_jobs
 from tests.faults.checker import check
 from tests.faults.history import now_ms
 from tests.faults.load import Load, users
 from tests.faults.nemesis import Strike
-from tests.faults.record import Record
+from tests.faults.record import Door, Record
+from tests.faults.room import turned_away
 from tests.faults.stack import DEADLINE_S, HOLD_S, MAX_HELD, MAX_HOLD_S, Stack
 
 #: Within how long after the last fault was healed every job has to have ended that was accepted before, ms.
@@ -24,6 +26,9 @@ RECOVERY_MS = 10_000
 NOTICED_MS = 1_000
 #: Seats for sale in a trial: in each of how many events.
 _EVENTS, _SEATS = 2, 24
+#: When one more event opens, seconds after the start; how many its waiting room lets in a minute, and for how long,
+#: seconds: for all of a trial.
+_OPENS_S, _PER_MINUTE, _ADMITTED_S = 2.0, 300, 600
 _CLIENTS = 10
 #: How long clients go on after the last fault, seconds.
 _AFTER_S = 2.0
@@ -64,8 +69,12 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
         strikes: what breaks, and when.
         seed: of the clients' choices.
     """
-    events = {stack.store.events.create("Opening night", _SEATS).id: _SEATS for _ in range(_EVENTS)}
-    record = Record(events, users(_CLIENTS), MAX_HELD, round(HOLD_S * 1000), round(MAX_HOLD_S * 1000))
+    create, opens_ms = stack.store.events.create, now_ms() + round(_OPENS_S * 1000)
+    room = WaitingRoom(admit_per_minute=_PER_MINUTE, admission_ttl=_ADMITTED_S)
+    crowded = create("Opening night", _SEATS, opens_at=opens_ms, room=room).id
+    events = dict.fromkeys((crowded, *(create("Opening night", _SEATS).id for _ in range(_EVENTS))), _SEATS)
+    doors = {crowded: Door(opens_ms, _PER_MINUTE)}
+    record = Record(events, users(_CLIENTS), MAX_HELD, round(HOLD_S * 1000), round(MAX_HOLD_S * 1000), doors)
     outcome = Outcome(record=record)
     lasts_s = max((strike.at_s + strike.lasts_s for strike in strikes), default=0.0) + _AFTER_S
     load = Load([stack.url], record, seed=seed, deadline_ms=round(DEADLINE_S * 1000), last_s=lasts_s)
@@ -88,6 +97,7 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
     outcome.violations += audit(stack.store, record)
     unexplained = check(record.history, hold_ms=record.hold_ms, max_hold_ms=record.max_hold_ms)
     outcome.violations += [Violation(4, text) for text in unexplained]
+    outcome.violations += [Violation(6, text) for text in turned_away(record)]
     served_ms, ended_ms = record.first_verdict_after(healed_ms), record.all_ended_after(healed_ms)
     if not settled or served_ms is None or ended_ms is None:
         outcome.violations.append(Violation(2, "the service did not recover"))
