@@ -45,6 +45,7 @@ class Receiver:
 
     Attributes:
         posts: all requests.
+        accepted: those that were answered with 2xx.
         answer: says what to answer to each.
     """
 
@@ -69,6 +70,8 @@ class Receiver:
                 if "Content-Length" not in headers:
                     self.send_header("Content-Length", "0")
                 self.end_headers()
+                if status < 300:
+                    receiver.accepted.append(post)
 
             def log_message(self, *_: object) -> None:
                 """Says nothing."""
@@ -80,6 +83,7 @@ class Receiver:
                 """Who connects and goes is what some tests are about."""
 
         self.posts: list[Post] = []
+        self.accepted: list[Post] = []
         self.answer: Callable[[Post], Answer] = lambda _: 200
         self._server = Server((address, port), Handler)
         if tls is not None:

@@ -24,10 +24,18 @@ from tests.faults.failover import Loss
 from tests.faults.failover import run as run_failover
 from tests.faults.nemesis import FAULTS, HOST_FAILED, Fault, Strike, schedule
 from tests.faults.stack import Stack
-from tests.faults.trial import Outcome, run
+from tests.faults.trial import Outcome, run, untold
 
 #: What each promise is called in a table.
-PROMISES = {1: "one owner", 2: "jobs end", 3: "limit, sets", 4: "exact order", 5: "on disk", 6: "waiting room"}
+PROMISES = {
+    1: "one owner",
+    2: "jobs end",
+    3: "limit, sets",
+    4: "exact order",
+    5: "on disk",
+    6: "waiting room",
+    7: "webhooks",
+}
 #: Strikes of each fault in the table, and the pause before each, seconds.
 _STRIKES, _PAUSE_S = 2, 0.7
 #: Length of one trial of a soak, seconds: each has seats, clients and a history of its own.
@@ -57,13 +65,17 @@ def _stack() -> Iterator[Stack]:
 def table(only: tuple[str, ...], seed: int) -> None:
     """Every fault by itself, against every promise."""
     began, failed = time.monotonic(), False
+    outcomes: dict[Fault, Outcome] = {}
     rows = Table("fault", "injected", "operations", "jobs", *PROMISES.values(), "served after", "last job after")
     rows.box = MARKDOWN
     rows.add_column("503s after 1 s: p50 / max")
     with _stack() as stack:
         for fault in [fault for fault in _possible(stack) if not only or fault.name in only]:
             console.print(f"[dim]{fault.name} …")
-            outcome = run(stack, _alone(fault, seed), seed)
+            outcomes[fault] = run(stack, _alone(fault, seed), seed)
+        console.print("[dim]waiting for what the receiver of webhooks has not been told yet …")
+        untold(stack, list(outcomes.values()))
+        for fault, outcome in outcomes.items():
             failed |= _report(outcome, seed) or outcome.hits[fault.name] < _STRIKES
             rows.add_row(
                 fault.name,
@@ -122,13 +134,17 @@ def soak(seconds: float, seed: int | None) -> None:
             outcome = run(stack, schedule(seed + number, min(_TRIAL_S, left), faults), seed + number)
             outcomes.append(outcome)
             hits += outcome.hits
-            _report(outcome, seed + number)
             console.print(
                 f"{time.monotonic() - began:4.0f} s: {outcome.hits.total()} faults, {outcome.operations} operations, "
                 f"{outcome.jobs} jobs, {len(outcome.violations)} violations, "
                 f"last job {_ms(outcome.ended_after_ms)} after the last fault"
             )
-    _summary(outcomes, hits, seed)
+        console.print("waiting for what the receiver of webhooks has not been told yet …")
+        untold(stack, outcomes)
+        told = len({post.id for post in stack.receiver.accepted})
+        for number, outcome in enumerate(outcomes):
+            _report(outcome, seed + number)
+    _summary(outcomes, hits, told, seed)
     sys.exit(any(outcome.violations for outcome in outcomes))
 
 
@@ -161,7 +177,7 @@ def failover(seconds: float) -> None:
     sys.exit(any(loss.sold_twice or loss.endless for loss in losses))
 
 
-def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
+def _summary(outcomes: list[Outcome], hits: Counter[str], told: int, seed: int) -> None:
     violations = [violation for outcome in outcomes for violation in outcome.violations]
     recovery = [outcome.ended_after_ms for outcome in outcomes if outcome.ended_after_ms is not None]
     served = [outcome.served_after_ms for outcome in outcomes if outcome.served_after_ms is not None]
@@ -174,6 +190,7 @@ def _summary(outcomes: list[Outcome], hits: Counter[str], seed: int) -> None:
         **_operations(outcomes),
         "jobs accepted": sum(outcome.jobs for outcome in outcomes),
         "faults injected": hits.total(),
+        "messages that webhooks told": told,
         "violations": len(violations),
         "of them jobs that did not end, or not in time": sum(violation.promise == 2 for violation in violations),
         "worst time from the last fault to a new verdict": _ms(max(served, default=None)),

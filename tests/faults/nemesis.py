@@ -14,10 +14,10 @@ import redis
 from reservation.embedded import EmbeddedRedis
 from tests.faults.durability import SyncedServer
 from tests.faults.proxy import Proxy
-from tests.faults.stack import Stack
+from tests.faults.stack import Role, Stack
 from tests.servers import hanging, kill
 
-Target = Literal["processes", "state", "broker"]
+Target = Literal["processes", "state", "broker", "receiver"]
 #: In force from entering until leaving. What it yields tells, then, how often it hit something.
 Injection = Callable[[Stack, Random], AbstractContextManager[Callable[[], int]]]
 
@@ -43,7 +43,7 @@ class Fault:
     hides_state: bool = False
 
 
-def _killed(role: Literal["api", "worker", "sweeper"]) -> Injection:
+def _killed(role: Role) -> Injection:
     @contextmanager
     def inject(stack: Stack, choices: Random) -> Iterator[Callable[[], int]]:
         stack.kill(role, choices)
@@ -132,6 +132,14 @@ def _queue_emptied(stack: Stack, _: Random) -> Iterator[Callable[[], int]]:
     stack.broker_proxy.heal()
 
 
+@contextmanager
+def _receiver_fails(stack: Stack, choices: Random) -> Iterator[Callable[[], int]]:
+    before, serve = len(stack.receiver.posts), stack.receiver.answer
+    stack.receiver.answer = lambda _: choices.choice((500, None))
+    yield lambda: len(stack.receiver.posts) - before
+    stack.receiver.answer = serve
+
+
 def _of_server(target: Literal["state", "broker"], name: str) -> list[Fault]:
     """What can happen to either server, or to the network before it."""
 
@@ -178,6 +186,8 @@ FAULTS = {
         Fault("worker: paused beyond its heartbeat", "processes", (6.0, 7.0), _worker_paused),
         Fault("API process: killed", "processes", (0.3, 1.5), _killed("api")),
         Fault("sweeper: killed", "processes", (0.3, 1.5), _killed("sweeper")),
+        Fault("sender of webhooks: killed", "processes", (0.3, 1.5), _killed("webhooks")),
+        Fault("receiver of webhooks: fails", "receiver", (0.3, 1.0), _receiver_fails),
         *_of_server("state", "state"),
         HOST_FAILED,
         *_of_server("broker", "queue"),

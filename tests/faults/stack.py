@@ -15,8 +15,9 @@ from tests.conftest import wait_for
 from tests.e2e.conftest import Process, Service
 from tests.faults.durability import SyncedServer, servers
 from tests.faults.proxy import Proxy
+from tests.receiver import receiving
 
-Role = Literal["api", "worker", "sweeper"]
+Role = Literal["api", "worker", "sweeper", "webhooks"]
 
 #: The rules of the sale: holds that end while the clients watch, and that can be refreshed for not much longer;
 #: deadlines that outlast every fault.
@@ -24,7 +25,8 @@ HOLD_S, MAX_HOLD_S, MAX_HELD, DEADLINE_S = 2.0, 3.0, 4, 15.0
 
 
 class Stack:
-    """A running service: two API processes on one port, two workers, two sweepers. Enter it to start it.
+    """A running service: two API processes on one port, two workers, two sweepers, and one process that sends
+    webhooks. Enter it to start it.
 
     Arguments:
         folder: where data and logs go.
@@ -33,6 +35,7 @@ class Stack:
         state, broker: its servers. The state's is watched as it writes, where strace is installed (`traced`).
         state_proxy, broker_proxy: between the service and each of them.
         store: on the state, past the proxy.
+        receiver: of webhooks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,12 +53,15 @@ class Stack:
         with ExitStack() as parts:
             for part in (self.state, self.broker, self.state_proxy, self.broker_proxy):
                 parts.enter_context(part)
+            self.receiver = parts.enter_context(receiving())
             urls = {"REDIS_URL": self.state_proxy.url(), "BROKER_URL": self.broker_proxy.url()}
             self._service = Service(
                 self._folder,
                 **urls,
                 API_PROCESSES="2",
                 WORKER_PROCESSES="2",
+                WEBHOOKS="on",
+                WEBHOOK_ALLOW_PRIVATE="on",
                 LOCK_EXPIRATION_TIME=str(HOLD_S),
                 MAX_HOLD_TIME=str(MAX_HOLD_S),
                 MAX_HELD_SEATS=str(MAX_HELD),

@@ -19,11 +19,15 @@ from tests.faults.nemesis import Strike
 from tests.faults.record import Door, Record
 from tests.faults.room import turned_away
 from tests.faults.stack import DEADLINE_S, HOLD_S, MAX_HELD, MAX_HOLD_S, Stack
+from tests.faults.telling import compare, subscribe
 
 #: Within how long after the last fault was healed every job has to have ended that was accepted before, ms.
 RECOVERY_MS = 10_000
 #: Within how long after its state is gone the API has to have noticed, ms.
 NOTICED_MS = 1_000
+#: How long it may take until everything is told, seconds: what a sender that was killed had taken is taken again after
+#: a minute, and then again for a receiver that failed three times running.
+UNTOLD_S = 150.0
 #: Seats for sale in a trial: in each of how many events.
 _EVENTS, _SEATS = 2, 24
 #: When one more event opens, seconds after the start; how many its waiting room lets in a minute, and for how long,
@@ -48,6 +52,7 @@ class Outcome:
         served_after_ms: from the last heal until a client saw the success of a job that ended after it.
         ended_after_ms: from the last heal until the last job that had been accepted before was seen ended.
         outages: from when until when nobody could reach the state, epoch ms.
+        secrets: of the webhook of each event.
         refused_ms: how long each 503 took that was asked for when such an outage had lasted for a second.
     """
 
@@ -60,6 +65,7 @@ class Outcome:
     outages: list[tuple[int, int]] = field(default_factory=list)
     refused_ms: list[int] = field(default_factory=list)
     record: Record | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
@@ -75,7 +81,7 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
     events = dict.fromkeys((crowded, *(create("Opening night", _SEATS).id for _ in range(_EVENTS))), _SEATS)
     doors = {crowded: Door(opens_ms, _PER_MINUTE)}
     record = Record(events, users(_CLIENTS), MAX_HELD, round(HOLD_S * 1000), round(MAX_HOLD_S * 1000), doors)
-    outcome = Outcome(record=record)
+    outcome = Outcome(record=record, secrets=subscribe(stack.url, list(events), stack.receiver.url()))
     lasts_s = max((strike.at_s + strike.lasts_s for strike in strikes), default=0.0) + _AFTER_S
     load = Load([stack.url], record, seed=seed, deadline_ms=round(DEADLINE_S * 1000), last_s=lasts_s)
     with load:
@@ -106,6 +112,22 @@ def run(stack: Stack, strikes: Sequence[Strike], seed: int) -> Outcome:
     if outcome.ended_after_ms > RECOVERY_MS:
         outcome.violations.append(Violation(2, f"the last job ended {outcome.ended_after_ms} ms after the last fault"))
     return outcome
+
+
+def untold(stack: Stack, outcomes: Sequence[Outcome], timeout_s: float = UNTOLD_S) -> None:
+    """Waits until everything that happened in some trials has been told, and adds to the violations of each what was
+    not, or was not so. Raises redis.RedisError."""
+    until = time.monotonic() + timeout_s
+    for outcome in outcomes:
+        if outcome.record is None:
+            continue
+        posts = list(stack.receiver.accepted)
+        while (told := compare(stack.store, outcome.record, outcome.secrets, posts)).missing:
+            if time.monotonic() > until:
+                break
+            time.sleep(0.2)
+            posts = list(stack.receiver.accepted)
+        outcome.violations += [Violation(7, text) for text in (*told.wrong, *told.missing)]
 
 
 def _strike(stack: Stack, strikes: Sequence[Strike], record: Record, outcome: Outcome) -> None:
