@@ -39,6 +39,7 @@ class Figures(NamedTuple):
         state, broker: whether these servers answer.
         messages: how many wait in the queue.
         fleet: who is at work.
+        senders: processes that send webhooks; None also where there are none to be.
         active: events that anything goes on in, or lately did.
         going_on: of those.
         totals: what all processes have counted.
@@ -49,6 +50,7 @@ class Figures(NamedTuple):
     broker: bool = False
     messages: int | None = None
     fleet: Load | None = None
+    senders: int | None = None
     active: int | None = None
     going_on: Open | None = None
     totals: Totals | None = None
@@ -60,10 +62,12 @@ class Readings:
     Arguments:
         store: where seats and jobs are.
         queue: where messages wait.
+        webhooks: whether the service sends them.
     """
 
-    def __init__(self, store: Store, queue: Queue) -> None:
+    def __init__(self, store: Store, queue: Queue, *, webhooks: bool = False) -> None:
         self._store = store
+        self._has_webhooks = webhooks
         self._events = Overview(store.scripts)
         self._queue = queue
         self._lock = threading.Lock()
@@ -97,11 +101,18 @@ class Readings:
 
     def _look_at_state(self, figures: Figures) -> Figures:
         fleet = self._store.fleet.load()
+        senders = self._store.fleet.senders() if self._has_webhooks else None
         totals = self._store.fleet.totals()
         active = self._store.events.active()
         going_on = self._going_on(active)
         return figures._replace(
-            time_ms=totals.time_ms, state=True, fleet=fleet, totals=totals, active=len(active), going_on=going_on
+            time_ms=totals.time_ms,
+            state=True,
+            fleet=fleet,
+            senders=senders,
+            totals=totals,
+            active=len(active),
+            going_on=going_on,
         )
 
     def _going_on(self, active: list[str]) -> Open | None:

@@ -39,6 +39,7 @@ def _gauges(figures: Figures) -> Iterator[tuple[str, str, float | None]]:
     if fleet is not None:
         yield "workers", "Live worker processes.", fleet.workers
         yield "sweepers", "Live sweeper processes.", fleet.sweepers
+        yield "webhook_senders", "Live processes that send webhooks.", figures.senders
         yield "queue_lag_seconds", "How long messages wait for a worker.", fleet.lag_ms / 1000
     if going_on is not None:
         yield "holds_active", "Seats on hold.", going_on.holds

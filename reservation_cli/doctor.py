@@ -148,6 +148,9 @@ def _about_service(settings: Settings) -> Iterator[Advice]:
         yield Advice(Level.ERROR, "sweepers", finding, "start `reservation sweeper`")
     elif reading.sweepers == 1 and settings.environment == "production":
         yield Advice(Level.NOTE, "sweepers", "there is one, and nobody when it fails", "start two")
+    if reading.senders == 0:
+        finding = "none is alive that sends them: nobody is told anything until one is"
+        yield Advice(Level.ERROR, "webhooks", finding, "start `reservation webhooks`, or set WEBHOOKS=off")
     if len(versions) > 1:
         finding = f"processes of several versions run ({which})"
         yield Advice(Level.NOTE, "versions", finding, "end the upgrade: docs/operations.md, Upgrading")

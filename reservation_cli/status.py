@@ -56,6 +56,7 @@ class Reading:
     Attributes:
         state: whether its server answers; `state_ms`: how long a round trip to it took.
         queue: whether its server takes messages; `waiting`: messages in it.
+        senders: processes that send webhooks; None where the service sends none.
         lag_ms: how long jobs wait before a worker starts them.
         active: events that may have open jobs or holds; `looked_at`: how many of them at most.
         oldest_ms: age of the oldest open job.
@@ -70,6 +71,7 @@ class Reading:
     waiting: int | None = None
     workers: int = 0
     sweepers: int = 0
+    senders: int | None = None
     lag_ms: int = 0
     events: int = 0
     active: int = 0
@@ -107,6 +109,7 @@ class Watch:
     ) -> None:
         self._store = Store.connect(settings, connections=2)
         self._queue = Queue.connect(settings, self._store, connections=2)
+        self._has_webhooks = settings.webhooks == "on"
         self._overview = Overview(self._store.scripts)
         self._top, self._most, self._clock = top, most, clock
         self._before: dict[str, EventReport] = {}
@@ -134,6 +137,7 @@ class Watch:
     def _look_at_state(self, reading: Reading) -> Reading:
         began = time.perf_counter()
         fleet = self._store.fleet.load()
+        senders = self._store.fleet.senders() if self._has_webhooks else None
         took_ms = (time.perf_counter() - began) * 1e3
         active = self._overview.active(self._most)
         # One that had open jobs may have become idle since, and its last ones count.
@@ -146,6 +150,8 @@ class Watch:
                 problems.append(
                     f"no {role}: " + ("no job is carried out" if role == "worker" else "nothing is sent again")
                 )
+        if senders == 0:
+            problems.append("no sender of webhooks: nobody is told anything")
         rates = self._rates(reports, now)
         reading = replace(
             reading,
@@ -153,6 +159,7 @@ class Watch:
             state_ms=round(took_ms, 2),
             workers=fleet.workers,
             sweepers=fleet.sweepers,
+            senders=senders,
             lag_ms=fleet.lag_ms,
             events=self._overview.events(),
             active=len(active),
@@ -220,6 +227,8 @@ def _facts(reading: Reading, where: str) -> Iterator[tuple[str, str]]:
         return
     yield "workers", f"{reading.workers}; a job waits {reading.lag_ms:,} ms for one"
     yield "sweepers", str(reading.sweepers)
+    if reading.senders is not None:
+        yield "webhooks", f"{reading.senders} that send them"
     yield "rate", f"{_rate(reading.rate)} jobs ended a second"
     oldest = f", the oldest {reading.oldest_ms / 1000:,.1f} s old" if reading.open_jobs else ""
     yield "open jobs", f"{reading.open_jobs:,}{oldest}"

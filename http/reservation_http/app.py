@@ -119,7 +119,7 @@ class Services:
 def routes(services: Services) -> list[tuple[str, object]]:
     """The API: paths and their resources."""
     store, queue, access, waits = services.store, services.queue, services.access, services.waits
-    lag, readings = QueueLag(store.fleet), Readings(store, queue)
+    lag, readings = QueueLag(store.fleet), Readings(store, queue, webhooks=services.webhooks == "on")
     webhooks = store.webhooks if services.webhooks == "on" else None
     hooks = "/events/{event_id}/webhooks"
     return [

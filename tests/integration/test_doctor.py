@@ -52,6 +52,15 @@ def test_a_service_without_processes_is_ill(settings: Settings, store: Store) ->
     }
 
 
+@one_server
+def test_webhooks_that_nobody_sends_are_an_error(make_settings: MakeSettings, store: Store) -> None:
+    """Where they are on."""
+    _alive(store)
+    assert [advice.about for advice in examine(make_settings(webhooks="on"), None) if advice.level == Level.ERROR] == [
+        "webhooks"
+    ]
+
+
 def test_what_the_start_checks_is_checked(make_settings: MakeSettings) -> None:
     """With its remedy apart."""
     with started("--appendfsync", "everysec") as running:

@@ -178,6 +178,13 @@ def test_the_service_as_a_whole(
     assert found["reservation_up server=state"] == found["reservation_up server=broker"] == 1
 
 
+def test_who_sends_webhooks_is_counted_where_there_are_some(store: Store, queue: Queue) -> None:
+    """A zero is an alarm: elsewhere there is none."""
+    for webhooks, expected in ((True, 0), (False, None)):
+        shown = registry(ServiceGauges(Readings(store, queue, webhooks=webhooks)))
+        assert figures(exposition(shown, "")[0].decode()).get("reservation_webhook_senders") == expected
+
+
 def test_an_idle_service_has_zeros(store: Store, queue: Queue) -> None:
     """Not gaps: it is known that nothing waits."""
     found = _read(store, queue)

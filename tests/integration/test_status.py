@@ -91,6 +91,20 @@ def test_what_is_missing_is_said(settings: Settings, store: Store, event: Event)
     assert [problem.split(":")[0] for problem in reading.problems] == ["no worker", "no sweeper"]
 
 
+def test_who_sends_webhooks_is_missed_where_there_are_some(
+    make_settings: Callable[..., Settings], store: Store
+) -> None:
+    """Elsewhere nothing is said of it."""
+    _alive(store)
+    settings = make_settings(webhooks="on")
+    reading = _watch(settings).read()
+    assert (reading.health, reading.senders) == (Health.DEGRADED, 0)
+    assert reading.problems == ["no sender of webhooks: nobody is told anything"]
+    store.fleet.beat(keys.SENDERS, "a sender")
+    assert (_watch(settings).read().health, _watch(settings).read().senders) == (Health.READY, 1)
+    assert _watch(make_settings()).read().senders is None
+
+
 def test_the_busiest_come_first_and_no_more_than_asked_for(settings: Settings, store: Store, buyer: Buyer) -> None:
     """By open jobs."""
     events = [store.events.create(f"[bold]{number}", 10) for number in range(3)]

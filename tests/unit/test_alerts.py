@@ -56,7 +56,7 @@ def test_names_are_found_in_expressions() -> None:
 
 def test_what_is_asked_for_is_exported(store: Store, queue: Queue) -> None:
     """Nothing has to have happened yet, except for what a request or a server makes: there the kind is known."""
-    shown, _ = exposition(registry(ServiceGauges(Readings(store, queue))), "")
+    shown, _ = exposition(registry(ServiceGauges(Readings(store, queue, webhooks=True))), "")
     exported: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", shown.decode(), re.MULTILINE):
         exported |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
@@ -70,7 +70,7 @@ def test_what_is_asked_for_is_exported(store: Store, queue: Queue) -> None:
 
 def test_the_manual_has_them_all(store: Store, queue: Queue) -> None:
     """Each metric, and what to do about each alert; and none that there is not."""
-    shown, _ = exposition(registry(ServiceGauges(Readings(store, queue))), "")
+    shown, _ = exposition(registry(ServiceGauges(Readings(store, queue, webhooks=True))), "")
     # Where one process has no folder, each counter comes with its time of creation too.
     names = re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE)
     exported = {name for name in names if not name.endswith("_created")}
