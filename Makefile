@@ -77,7 +77,7 @@ image:
 	docker build -t seat-reservation .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info var logs
+	rm -rf $(VENV) build dist *.egg-info clients/python/build clients/python/*.egg-info var logs
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 up")'

@@ -34,10 +34,11 @@ def test_standard_http_is_importable_from_the_root() -> None:
         ("reservation", {"actors", "reservation_http", "reservation_cli", "dramatiq", "falcon", "waitress"}),
         ("actors", {"reservation_http", "reservation_cli", "falcon", "waitress"}),
         ("http/reservation_http", {"reservation_cli"}),
+        ("clients/python/reservation_client", {"reservation", "actors", "reservation_http", "reservation_cli"}),
     ],
 )
 def test_imports_point_one_way(package: str, forbidden: set[str]) -> None:
-    """reservation_cli -> reservation_http -> actors -> reservation, and never back."""
+    """reservation_cli -> reservation_http -> actors -> reservation, and never back; the client stands alone."""
     modules = list((ROOT / package).rglob("*.py"))
     assert modules
     for path in modules:
@@ -56,7 +57,8 @@ def test_every_package_is_installed() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = set(config["options"]["packages"].split())
-    roots = [ROOT / name for name in ("reservation", "actors", "reservation_cli", "http/reservation_http")]
+    inside = ["http/reservation_http", "clients/python/reservation_client"]
+    roots = [ROOT / name for name in ("reservation", "actors", "reservation_cli", *inside)]
     found = {
         ".".join(path.parent.relative_to(root.parent).parts) for root in roots for path in root.rglob("__init__.py")
     }

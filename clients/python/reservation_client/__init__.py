@@ -1,0 +1,60 @@
+"""A client of the seat reservation service. `Client` waits, `AsyncClient` is awaited; both do the same."""
+
+from reservation_client.client import AsyncClient, Client
+from reservation_client.errors import (
+    AdmissionRequired,
+    Busy,
+    HoldLost,
+    LimitReached,
+    NoAnswer,
+    NotEnded,
+    NotFound,
+    Problem,
+    ReservationClientError,
+    SeatUnavailable,
+    UnexpectedAnswer,
+)
+from reservation_client.models import (
+    AuditEntry,
+    Change,
+    Event,
+    EventSummary,
+    FreeSeats,
+    Job,
+    JobResult,
+    Layout,
+    OwnSeats,
+    Seat,
+    SeatMap,
+    Ticket,
+)
+from reservation_client.version import __version__
+
+__all__ = [
+    "AdmissionRequired",
+    "AsyncClient",
+    "AuditEntry",
+    "Busy",
+    "Change",
+    "Client",
+    "Event",
+    "EventSummary",
+    "FreeSeats",
+    "HoldLost",
+    "Job",
+    "JobResult",
+    "Layout",
+    "LimitReached",
+    "NoAnswer",
+    "NotEnded",
+    "NotFound",
+    "OwnSeats",
+    "Problem",
+    "ReservationClientError",
+    "Seat",
+    "SeatMap",
+    "SeatUnavailable",
+    "Ticket",
+    "UnexpectedAnswer",
+    "__version__",
+]
