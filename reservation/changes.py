@@ -1,6 +1,6 @@
 """Changes of seats, in order: what the live feed is made of. They never say who made them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from reservation import keys
@@ -27,7 +27,7 @@ class Recent(NamedTuple):
     Attributes:
         sequence: of the last change there was.
         position: the id of its entry in the stream.
-        changes: those that were asked for, oldest first; None if not all of them can be given.
+        changes: those that were asked for, oldest first; None if not all of them can be told.
     """
 
     sequence: int
@@ -49,7 +49,7 @@ class ChangeLog:
         """What has happened since a change. Raises NotFound, StateUnavailable.
 
         Arguments:
-            sequence: of that change; -1 for the newest changes, however many there were before.
+            sequence: of that change; -1 for the newest changes that can be told, however many there were before.
             most: if more have been missed, none is given.
         """
         names = [keys.event(event_id), keys.changes(event_id)]
@@ -59,16 +59,29 @@ class ChangeLog:
         now, position, *found = reply
         if code == Code.CHANGES_GONE:
             return Recent(now, position, None)
-        changes = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
-        return Recent(now, position, [read(event_id, *change) for change in changes])
+        entries = list(zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True))
+        if sequence < 0:
+            unknown = [place for place, (*_, cause) in enumerate(entries) if cause not in TRANSITIONS]
+            entries = entries[unknown[-1] + 1 :] if unknown else entries
+        return Recent(now, position, read(event_id, entries))
 
 
-def read(event_id: str, entry: str, sequence: str, number: str, cause: str) -> Change:
-    """The change that an entry of the stream tells.
+def read(event_id: str, entries: Iterable[tuple[str, str, str, str]]) -> list[Change] | None:
+    """The changes that entries of the stream tell; None if one has a cause that is not known here, because a later
+    version wrote it: what that leaves the seat as, only the seat itself says.
 
     Arguments:
-        entry: its id, which begins with its time, ms.
+        entries: of each its id, which begins with its time, ms; its sequence; the seat's number; the cause.
     """
+    changes = []
+    for entry, sequence, number, cause in entries:
+        if cause not in TRANSITIONS:
+            return None
+        changes.append(_change(event_id, entry, sequence, number, cause))
+    return changes
+
+
+def _change(event_id: str, entry: str, sequence: str, number: str, cause: str) -> Change:
     before, after = TRANSITIONS[cause]
     return Change(
         sequence=int(sequence),

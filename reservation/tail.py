@@ -67,16 +67,16 @@ class Tail:
             pool = BlockingConnectionPool.from_url(url, timeout=CONNECT_TIMEOUT_S, **common)
             self._servers = _One(Redis.from_pool(pool))
 
-    async def after(self, event_id: str, position: str) -> tuple[str, Sequence[Change]]:
-        """What comes after an entry of the event's stream, and where that leaves the reader; waits until there is
-        something, but not for longer than it is set to. Raises redis.RedisError.
+    async def after(self, event_id: str, position: str) -> tuple[str, Sequence[Change] | None]:
+        """What comes after an entry of the event's stream, None if not all of it can be told, and where that leaves the
+        reader; waits until there is something, but not for longer than it is set to. Raises redis.RedisError.
 
         Arguments:
             position: the entry's id.
         """
         streams = await self._servers.read(keys.changes(event_id), position, self._block_ms)
         entries = streams[0][1] if streams else []
-        changes = [read(event_id, at, entry["seq"], entry["seat"], entry["cause"]) for at, entry in entries]
+        changes = read(event_id, [(at, entry["seq"], entry["seat"], entry["cause"]) for at, entry in entries])
         return entries[-1][0] if entries else position, changes
 
     async def close(self) -> None:

@@ -37,6 +37,14 @@ def commands(store: Store) -> Counter[str]:
     return total
 
 
+def change_as_later_version(store: Store, seat: SeatId) -> None:
+    """Does to a free seat what this version has no name for: it is not to be had any more."""
+    store.client.zrem(keys.available(seat.event), str(seat))
+    sequence = store.client.hincrby(keys.event(seat.event), "version", 1)
+    fields = ["seq", sequence, "seat", seat.number, "cause", "moved", "actor", "", "job", "", "request", ""]
+    store.client.execute_command("XADD", keys.changes(seat.event), "*", *fields)  # type: ignore[no-untyped-call]  # redis-py types few
+
+
 def lapse(store: Store, seat: SeatId) -> None:
     """Lets a hold's time run out, and waits until the server's clock says so."""
     wait_for(lambda: store.seats.get(seat).status == "Available")

@@ -11,6 +11,7 @@ from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.store import Store
 from tests.conftest import Buyer, changes
+from tests.integration.conftest import change_as_later_version
 
 EVERY_CAUSE = ["held", "refreshed", "released", "held", "reserved", "held", "expired"]
 
@@ -102,6 +103,18 @@ def test_who_cannot_be_told_all_is_told_so(store: Store, event: Event, buyer: Bu
     assert recent.changes is None
     assert recent.sequence == 7
     assert recent.position == cast(Any, store.client.xrevrange(keys.changes(event.id), count=1))[0][0]
+
+
+def test_what_a_later_version_has_done_cannot_be_told(store: Store, event: Event, buyer: Buyer) -> None:
+    """Who has missed it has to read the seats; what came after it can be told again."""
+    buyer.hold(SeatId(event.id, 1))
+    change_as_later_version(store, SeatId(event.id, 2))
+    buyer.hold(SeatId(event.id, 3))
+    for since in (0, 1):
+        assert store.changes.since(event.id, since, 10).changes is None
+        assert store.changes.since(event.id, since, 10).sequence == 3
+    for since in (2, -1):
+        assert [c.sequence for c in store.changes.since(event.id, since, 10).changes or []] == [3]
 
 
 def test_an_unknown_event_is_not_found(store: Store) -> None:

@@ -21,6 +21,7 @@ from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, one_server
 from tests.e2e.conftest import Process, free_port
+from tests.integration.conftest import change_as_later_version
 from tests.waiting import wait_for
 from tests.watching import watching
 
@@ -219,6 +220,29 @@ def test_a_state_that_has_lost_changes_is_noticed(stream: Stream, store: Store, 
     with watching(stream.of(event), Last_Event_ID="5") as late:
         late.wait_for(4)
         assert late.names() == ["reset", "snapshot"]
+
+
+def test_what_a_later_version_has_done_is_seen_in_a_picture(
+    stream: Stream, store: Store, event: Event, buyer: Buyer
+) -> None:
+    """It cannot be told as a change, so everybody begins anew; so does who missed it, and who polls."""
+    buyer.hold(SeatId(event.id, 1))
+    with watching(stream.of(event)) as watch:
+        watch.wait_for(1)
+        change_as_later_version(store, SeatId(event.id, 2))
+        watch.wait_for(2)
+        assert watch.names() == ["snapshot", "reset", "snapshot"]
+        buyer.hold(SeatId(event.id, 3))
+        watch.wait_for(3)
+        assert watch.names() == ["snapshot", "reset", "snapshot", "change"]
+        assert (3, watch.seats) == _seats(store, event)
+        assert watch.seats[:4] == ["H", "R", "H", "A"]
+    with watching(stream.of(event), Last_Event_ID="1") as late:
+        late.wait_for(3)
+        assert late.names()[:2] == ["reset", "snapshot"]
+        assert late.seats == watch.seats
+    poll = httpx.get(f"{stream.of(event, 'changes')}?since=1").json()
+    assert poll == {"event": event.id, "sequence": 3, "reset": True, "changes": []}
 
 
 @one_server

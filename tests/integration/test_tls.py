@@ -99,7 +99,7 @@ async def _changes(settings: Settings, event_id: str) -> Sequence[Change]:
     """What the stream service would tell."""
     tail = Tail(settings.state_url, most=1, block_s=1)
     try:
-        return (await tail.after(event_id, "0-0"))[1]
+        return (await tail.after(event_id, "0-0"))[1] or []
     finally:
         await tail.close()
 

@@ -27,7 +27,7 @@ class Late(Tail):
         self.let = asyncio.Event()
         self.errors: list[Exception] = []
 
-    async def after(self, event_id: str, position: str) -> tuple[str, Sequence[Change]]:
+    async def after(self, event_id: str, position: str) -> tuple[str, Sequence[Change] | None]:
         await self.let.wait()
         if self.errors:
             raise self.errors.pop()

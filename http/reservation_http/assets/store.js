@@ -10,6 +10,8 @@ export const LOOK = /** @type {const} */ ({ free: 0, held: 1, reserved: 2, mine:
 const OF_LETTER = { A: LOOK.free, H: LOOK.held, R: LOOK.reserved };
 /** @type {Record<string, number>} */
 const OF_STATUS = { Available: LOOK.free, "On hold": LOOK.held, Reserved: LOOK.reserved };
+/** Of a state that a later version has: whatever it is, the seat is not to be had. */
+const OTHERWISE = LOOK.reserved;
 
 /** How a look is called: for people, and as a name. */
 export const LOOK_NAMES = ["free", "held", "reserved", "mine", "owned"];
@@ -96,7 +98,9 @@ export class Store extends EventTarget {
   /** Takes a snapshot: all that the feed said before is void. */
   replace(/** @type {import("./api.js").Snapshot} */ snapshot) {
     this.clock.hear(snapshot.serverTime);
-    for (let i = 0; i < snapshot.seats.length; i++) this.status[i + 1] = OF_LETTER[snapshot.seats[i]];
+    for (let i = 0; i < snapshot.seats.length; i++) {
+      this.status[i + 1] = OF_LETTER[snapshot.seats[i]] ?? OTHERWISE;
+    }
     this.#changed();
   }
 
@@ -108,7 +112,7 @@ export class Store extends EventTarget {
     const seat = Store.number(id);
     const hold = this.holds.get(seat);
     if (hold && to === "Available") hold.freed = true;
-    this.status[seat] = OF_STATUS[to];
+    this.status[seat] = OF_STATUS[to] ?? OTHERWISE;
     this.#changed(seat);
     if (this.pending.has(seat)) return false;
     if (hold) return to !== "On hold" || cause === "refreshed";

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import orjson
 import redis
@@ -180,9 +180,10 @@ class Topic:
         while not self._stopped:  # redis-py's client has been seen to swallow a cancellation
             try:
                 position, changes = await self._tail.after(self.event_id, self._position)
-                if changes and not self._follow(changes):
-                    # Some were trimmed before they were read, or the state has lost what it had said.
-                    log.warning("changes lost", event_id=self.event_id, known=self.sequence, next=changes[0].sequence)
+                if not self._follow(changes):
+                    # Some were trimmed before they were read, the state has lost what it had said, or a later version
+                    # has said what is not understood here.
+                    log.warning("changes lost", event_id=self.event_id, known=self.sequence)
                     await self._begin()
                     await self._each(lambda watcher: watcher.reset())
                     self._wake()
@@ -199,9 +200,9 @@ class Topic:
                 heard = time.monotonic()
                 await self._tell(sse.heartbeat(self.sequence))
 
-    def _follow(self, changes: Sequence[Change]) -> bool:
+    def _follow(self, changes: Sequence[Change] | None) -> TypeGuard[Sequence[Change]]:
         """Whether changes are those that come after what is known."""
-        return [change.sequence for change in changes] == list(
+        return changes is not None and [change.sequence for change in changes] == list(
             range(self.sequence + 1, self.sequence + 1 + len(changes))
         )
 
