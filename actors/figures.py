@@ -24,10 +24,12 @@ _BUDGET_S, _EVENTS_PER_LOOK = 1.0, 100
 
 
 class Open(NamedTuple):
-    """What all events have going on: seats on hold, jobs that have not ended, and the age of the oldest (ms)."""
+    """What all events have going on: seats on hold, jobs that have not ended, those whose time has not come, and
+    the age of the oldest of the others (ms)."""
 
     holds: int
     jobs: int
+    later: int
     oldest_ms: int
 
 
@@ -37,7 +39,7 @@ class Figures(NamedTuple):
     Attributes:
         time_ms: by the state's clock, or this host's where nobody knows that.
         state, broker: whether these servers answer.
-        messages: how many wait in the queue.
+        messages: how many wait in the queue; `vip_messages`: those of VIP jobs among them.
         fleet: who is at work.
         senders: processes that send webhooks; None also where there are none to be.
         active: events that anything goes on in, or lately did.
@@ -49,6 +51,7 @@ class Figures(NamedTuple):
     state: bool = False
     broker: bool = False
     messages: int | None = None
+    vip_messages: int | None = None
     fleet: Load | None = None
     senders: int | None = None
     active: int | None = None
@@ -96,8 +99,9 @@ class Readings:
         return figures
 
     def _look_at_queue(self, figures: Figures) -> Figures:
-        waiting = self._queue.waiting() if self._queue.guard.closed else None
-        return figures if waiting is None else figures._replace(broker=True, messages=waiting)
+        if not self._queue.guard.closed:
+            return figures
+        return figures._replace(broker=True, messages=self._queue.depth(), vip_messages=self._queue.depth(vip=True))
 
     def _look_at_state(self, figures: Figures) -> Figures:
         fleet = self._store.fleet.load()
@@ -117,7 +121,7 @@ class Readings:
 
     def _going_on(self, active: list[str]) -> Open | None:
         until = time.monotonic() + _BUDGET_S
-        holds = jobs = oldest_ms = 0
+        holds = jobs = later = oldest_ms = 0
         for first in range(0, len(active), _EVENTS_PER_LOOK):
             if time.monotonic() > until:
                 log.warning("not measured", error="too many active events to look at", events=len(active))
@@ -130,5 +134,6 @@ class Readings:
             for report in reports:
                 holds += report.holds - report.due
                 jobs += report.open_jobs
+                later += report.later
                 oldest_ms = max(oldest_ms, report.oldest_ms)
-        return Open(holds, jobs, oldest_ms)
+        return Open(holds, jobs, later, oldest_ms)

@@ -35,16 +35,19 @@ class ServiceGauges(Collector):
 def _gauges(figures: Figures) -> Iterator[tuple[str, str, float | None]]:
     fleet, going_on = figures.fleet, figures.going_on
     yield "queue_messages", "Messages that wait for a worker.", figures.messages
+    yield "vip_messages", "Messages of VIP jobs among them.", figures.vip_messages
     yield "active_events", "Events with open jobs or holds, or lately so.", figures.active
     if fleet is not None:
         yield "workers", "Live worker processes.", fleet.workers
         yield "sweepers", "Live sweeper processes.", fleet.sweepers
         yield "webhook_senders", "Live processes that send webhooks.", figures.senders
         yield "queue_lag_seconds", "How long messages wait for a worker.", fleet.lag_ms / 1000
+        yield "vip_lag_seconds", "How long messages of VIP jobs do.", fleet.vip_lag_ms / 1000
     if going_on is not None:
         yield "holds_active", "Seats on hold.", going_on.holds
         yield "jobs_open", "Jobs that have not ended.", going_on.jobs
-        about = "How long ago the oldest job was accepted that has not ended; 0 if there is none."
+        yield "jobs_later", "Jobs among them whose time has not come.", going_on.later
+        about = "How long ago the oldest open job could have been carried out; 0 if there is none."
         yield "oldest_job_seconds", about, going_on.oldest_ms / 1000
 
 

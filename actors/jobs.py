@@ -52,13 +52,17 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
             # Ended, and no longer kept; or accepted by nobody, or not for this.
             log.info("job unknown")
             return None
+        if verdict.code == Code.NOT_DUE:
+            # The clock was put back, by another server that took over: it is sent again.
+            log.info("job before its time")
+            return None
         store.counts.job_ended(kind, job, verdict)
         log.info("job ended", code=verdict.code.slug, seat=seat_id, waited_ms=verdict.waited_ms)
         return verdict.code.slug
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def hold_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
-        """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown.
+        """Carries out a hold job. Returns how it ended, e.g. `held`; None if it is unknown, or its time has not come.
 
         Arguments:
             seat_id: of the seat; of several, all, with blanks between them.
@@ -67,7 +71,7 @@ def declare(broker: Broker, store: Store, queue_name: str = QUEUE) -> Actors:
 
     @dramatiq.actor(broker=broker, queue_name=queue_name, priority=_JOB_PRIORITY, store_results=True)
     def reserve_seat(job_id: str, *, seat_id: str, user: str, request_id: str = "") -> str | None:
-        """Carries out a reserve job. Returns how it ended, e.g. `reserved`; None if it is unknown. `seat_id` is as in
+        """Carries out a reserve job. Returns how it ended, e.g. `reserved`; otherwise, and `seat_id`, as in
         `hold_seat`."""
         return run("RESERVE_SEAT", store.seats.reserve, job_id, seat_id, user, request_id)
 

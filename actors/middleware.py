@@ -14,9 +14,10 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 
 import reservation
+from actors.lanes import VIP
 from reservation import keys, tracing
 from reservation.errors import ReservationError
-from reservation.fleet import HEARTBEAT_S
+from reservation.fleet import HEARTBEAT_S, Lag
 from reservation.ids import JobId
 from reservation.store import Store
 
@@ -97,7 +98,7 @@ class Heartbeat(Middleware):
         self._store = store
         self._id = process_id()
         self._running: dict[str, tuple[float, str]] = {}
-        self._lag_ms = -1
+        self._waited = [-1, -1]
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -130,7 +131,8 @@ class Heartbeat(Middleware):
         with suppress(redis.RedisError):  # then its clock is not known
             now_ms = cast("ReservationBroker", broker).now_ms()
             # Its sender may have read another clock: less than nothing is nothing, and not that nobody knows.
-            self._lag_ms = max(self._lag_ms, 0, now_ms - message.options.get("sent_at", now_ms))
+            vip = message.queue_name.endswith(VIP)
+            self._waited[vip] = max(self._waited[vip], 0, now_ms - message.options.get("sent_at", now_ms))
         self._running[message.message_id] = (time.monotonic(), str(message.args[0]))
 
     def after_process_message(self, broker: Broker, message: MessageProxy, **_: Any) -> None:
@@ -143,9 +145,9 @@ class Heartbeat(Middleware):
 
     def _beat(self) -> None:
         while True:
-            lag_ms, self._lag_ms = self._lag_ms, -1
+            waited, self._waited = self._waited, [-1, -1]
             try:
-                self._store.fleet.beat(keys.WORKERS, self._id, lag_ms)
+                self._store.fleet.beat(keys.WORKERS, self._id, Lag(*waited))
                 self._show_active()
             except ReservationError as error:
                 log.warning("heartbeat broke off", error=str(error.__cause__ or error))

@@ -15,6 +15,7 @@ from dramatiq.results import Results
 
 from actors.broker import ReservationBroker
 from actors.jobs import QUEUE, Actors, declare
+from actors.lanes import VIP
 from actors.middleware import Heartbeat, LogContext, Traced
 from actors.results import LedgerBackend
 from actors.rounds import JOBS_ON_THEIR_WAY
@@ -115,6 +116,7 @@ class Queue:
         shards = shard_names(settings.queue_shards)
         for name in shards:
             broker.declare_queue(name)
+            broker.declare_queue(name + VIP)
         return cls(broker, declare(broker, store, shards[0]), shards, Guard("broker", backlog.count), backlog)
 
     def post_job(self, job_id: JobId, task: Task) -> None:
@@ -152,8 +154,8 @@ class Queue:
         # script compares.
         arguments = {"seat_id": joined(task.seats), "user": task.user, "request_id": task.request_id}
         # As `actor.message` makes it, but for the id: a UUID of the system's costs as much as all else here.
-        shard = self._shard(job_id.event)
-        return Message(shard, actor.actor_name, (str(job_id),), arguments, tracing.caller(), new_message_id())
+        queue_name = self._shard(job_id.event) + (VIP if task.vip else "")
+        return Message(queue_name, actor.actor_name, (str(job_id),), arguments, tracing.caller(), new_message_id())
 
     def _send(self, messages: list[Message[Any]]) -> bool:
         if not messages:
@@ -181,19 +183,26 @@ class Queue:
         tell("queue unreachable", messages=len(messages), error=str(error))
         return False
 
-    def _after(self, shard: str) -> str:
-        return self.shards[(self.shards.index(shard) + 1) % len(self.shards)]
+    def _after(self, name: str) -> str:
+        """Another queue for the same jobs."""
+        lane = self._vip if name.endswith(VIP) else self.shards
+        return lane[(lane.index(name) + 1) % len(lane)]
 
     def reachable(self) -> bool:
         """Whether the queue's database takes messages: one that is full or read-only still answers."""
         if not self.guard.closed:
             return False
-        probes: list[Command] = [("SET", self.broker.key(name, ".probe"), 1, "PX", 1_000) for name in self.shards]
+        names = [*self.shards, *self._vip]
+        probes: list[Command] = [("SET", self.broker.key(name, ".probe"), 1, "PX", 1_000) for name in names]
         return not any(isinstance(reply, redis.RedisError) for reply in self.broker.servers.send(probes))
 
-    def depth(self) -> int:
-        """Messages that wait. Raises redis.RedisError."""
-        return self.broker.depth(self.shards)
+    @property
+    def _vip(self) -> list[str]:
+        return [shard + VIP for shard in self.shards]
+
+    def depth(self, *, vip: bool = False) -> int:
+        """Messages that wait, or only those of VIP jobs. Raises redis.RedisError."""
+        return self.broker.depth(self._vip if vip else [*self.shards, *self._vip])
 
     def waiting(self) -> int | None:
         """Messages that wait; None if the queue cannot be reached."""

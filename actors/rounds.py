@@ -11,6 +11,7 @@ from queue import Empty
 from dramatiq import Broker, Worker
 from dramatiq.worker import WorkerThread
 
+from actors.lanes import Lanes
 from reservation.rounds import Rounds
 
 #: Most jobs that a thread begins at once: what they ask for is sent together.
@@ -30,6 +31,7 @@ class RoundWorker(Worker):
 
     def __init__(self, broker: Broker, threads: int, idle_ms: int) -> None:
         super().__init__(broker, worker_threads=threads, worker_timeout=idle_ms)
+        self.work_queue = Lanes()
 
     def _add_worker(self) -> None:
         worker = _RoundThread(self)

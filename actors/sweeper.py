@@ -113,28 +113,43 @@ class Sweeper:
         """Deals with one event; returns how many messages it sent again."""
         if load.due and self._sending and self._store.seats.claim_releases([event_id]):
             self._sending = self._queue.send_releases([event_id])
-        if not load.open_jobs:
-            return 0
+        if load.startable:
+            self._start_due(event_id, load.now)
+        sent = 0
+        for vip in (True, False) if load.open_jobs else ():
+            sent += self._look_at_jobs(event_id, load, fleet, budget - sent, vip=vip)
+        return sent
+
+    def _start_due(self, event_id: str, now_ms: int) -> None:
+        """Has all jobs carried out whose time has come: each is sent once, so no backlog feeds itself. One that cannot
+        be sent is like any whose message was lost."""
+        while started := self._store.jobs.start_due(event_id, now_ms):
+            if self._sending:
+                self._sending = self._queue.send_jobs([(job.job_id, job.task) for job in started])
+
+    def _look_at_jobs(self, event_id: str, load: EventLoad, fleet: Load, budget: int, *, vip: bool) -> int:
+        """Deals with the open jobs of one lane; returns how many messages it sent again."""
+        lag_ms = fleet.lag.of(vip=vip)
         sent = 0
         first = 0
         most = _FIRST_JOBS
-        while jobs := self._store.jobs.open_jobs(event_id, first, most):
+        while jobs := self._store.jobs.open_jobs(event_id, first, most, vip=vip):
             lost = []
             for job in jobs:
                 first += 1
                 if load.now >= job.deadline:
                     first -= self._fail(job)  # the next one takes its rank
-                elif load.now - job.sent_at >= resend_wait_ms(job.attempts, fleet.lag_ms):
+                elif load.now - job.sent_at >= resend_wait_ms(job.attempts, lag_ms):
                     lost.append(job)
             if self._sending and fleet.workers:
                 sent += self._resend(lost[: budget - sent])
             # Those that follow are younger still; or older, if the clock was put back, and wait a little longer.
-            if abs(load.now - jobs[-1].created_at) < self._due_from_ms(fleet, budget - sent):
+            if abs(load.now - jobs[-1].since) < self._due_from_ms(fleet, budget - sent, lag_ms):
                 break
             most = min(10 * most, _JOBS_PER_PAGE)
         return sent
 
-    def _due_from_ms(self, fleet: Load, budget: int) -> int:
+    def _due_from_ms(self, fleet: Load, budget: int, lag_ms: int) -> int:
         """How old a job is at least when something is to be done for it, ms.
 
         Only a reserve that must be done before its hold's end may be past its deadline sooner. That it is
@@ -142,7 +157,7 @@ class Sweeper:
         """
         fails_ms = self._store.seats.shortest_deadline_ms
         resends = self._sending and fleet.workers and budget
-        return min(fails_ms, resend_wait_ms(1, fleet.lag_ms)) if resends else fails_ms
+        return min(fails_ms, resend_wait_ms(1, lag_ms)) if resends else fails_ms
 
     def _fail(self, job: OpenJob) -> bool:
         """Fails a job past its deadline; returns whether that ended it."""

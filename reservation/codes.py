@@ -37,6 +37,7 @@ class Code(IntEnum):
     NOT_RESERVED = 31
     NOT_OWNER = 32
     HOLD_CEILING = 33
+    DELAY_TOO_LONG = 34
     NO_SEATS_TOGETHER = 38
     TOO_FEW_SEATS = 39
     # No verdict

@@ -135,6 +135,22 @@ class HoldCeiling(Refused):
         return {**super().fields, "expiresAt": self.expires_at}
 
 
+class DelayTooLong(Refused):
+    """Raised when a job is to be carried out later than it may.
+
+    Attributes:
+        latest: when it may be at the latest, epoch ms.
+    """
+
+    def __init__(self, latest: int) -> None:
+        super().__init__(Code.DELAY_TOO_LONG, "This is too late for it to be carried out.")
+        self.latest = latest
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"latest": self.latest}
+
+
 class ReservePending(Refused):
     """Raised when the hold is being turned into a reservation.
 
@@ -395,6 +411,8 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event
             return NotOwner()
         case Code.HOLD_CEILING:
             return HoldCeiling(numbers[0])
+        case Code.DELAY_TOO_LONG:
+            return DelayTooLong(numbers[0])
         case Code.LIMIT_REACHED:
             return LimitReached(limit, *numbers)
         case Code.NO_SEATS_TOGETHER | Code.TOO_FEW_SEATS:

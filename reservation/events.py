@@ -67,6 +67,7 @@ class EventLoad(NamedTuple):
         due: holds whose time is up and that nobody has freed yet.
         holds: all holds, those that are due included.
         open_jobs: jobs that have not ended.
+        startable: of them, those whose time has come and that nobody has started yet.
     """
 
     exists: bool
@@ -74,6 +75,7 @@ class EventLoad(NamedTuple):
     due: int
     holds: int
     open_jobs: int
+    startable: int
 
     @property
     def idle(self) -> bool:

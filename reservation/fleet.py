@@ -15,12 +15,31 @@ HEARTBEAT_TTL_MS = 5_000
 _TOLD_TTL_MS = 86_400_000
 
 
+class Lag(NamedTuple):
+    """How long jobs wait before a worker starts them, and VIP jobs (ms)."""
+
+    standard_ms: int = 0
+    vip_ms: int = 0
+
+    def of(self, *, vip: bool) -> int:
+        return self.vip_ms if vip else self.standard_ms
+
+
 class Load(NamedTuple):
-    """Live processes, and how long jobs wait before a worker starts them (ms)."""
+    """Live processes, and how long jobs wait before a worker starts them, and VIP jobs (ms)."""
 
     workers: int
     sweepers: int
     lag_ms: int
+    vip_lag_ms: int = 0
+
+    @property
+    def lag(self) -> Lag:
+        return Lag(self.lag_ms, self.vip_lag_ms)
+
+
+#: Of a process that has not started any.
+_UNKNOWN = Lag(-1, -1)
 
 
 class Fleet:
@@ -35,24 +54,24 @@ class Fleet:
         self._scripts = scripts
         self._counts = counts
 
-    def beat(self, role: str, process_id: str, lag_ms: int = -1) -> int:
+    def beat(self, role: str, process_id: str, lag: Lag = _UNKNOWN) -> int:
         """Says that a process is alive, and what it has counted; returns how many of its role are. Raises
         StateUnavailable: then the same is told again with the next one.
 
         Arguments:
             role: keys.WORKERS, keys.SWEEPERS or keys.SENDERS.
-            lag_ms: how long a job waited before this worker started it; -1 if none came.
+            lag: how long a job waited before this worker started it; -1 if none came.
         """
-        return self._say(role, process_id, HEARTBEAT_TTL_MS, lag_ms)
+        return self._say(role, process_id, HEARTBEAT_TTL_MS, lag)
 
     def leave(self, role: str, process_id: str) -> None:
         """Says that a process is going, and what it has counted. Raises StateUnavailable."""
-        self._say(role, process_id, 0, -1)
+        self._say(role, process_id, 0, _UNKNOWN)
 
-    def _say(self, role: str, process_id: str, holds_ms: int, lag_ms: int) -> int:
+    def _say(self, role: str, process_id: str, holds_ms: int, lag: Lag) -> int:
         batch = self._counts.batch()
-        names = [role, keys.QUEUE_LAG, keys.TALLY, keys.FAILED, keys.told(process_id)]
-        said: list[str | int] = [process_id, holds_ms, lag_ms, FAILED_KEPT, _TOLD_TTL_MS]
+        names = [role, *keys.QUEUE_LAGS, keys.TALLY, keys.FAILED, keys.told(process_id)]
+        said: list[str | int] = [process_id, holds_ms, *lag, FAILED_KEPT, _TOLD_TTL_MS]
         alive = int(self._scripts.run("heartbeat", names, [*said, *batch.arguments]))
         self._counts.told()
         return alive
@@ -77,8 +96,8 @@ class Fleet:
 
     def senders(self) -> int:
         """Live processes that send to webhooks. Raises StateUnavailable."""
-        return int(self._scripts.run("fleet", [keys.SENDERS, keys.SWEEPERS, keys.QUEUE_LAG])[0])
+        return int(self._scripts.run("fleet", [keys.SENDERS, keys.SWEEPERS, *keys.QUEUE_LAGS])[0])
 
     def load(self) -> Load:
         """Who is alive now. Raises StateUnavailable."""
-        return Load(*self._scripts.run("fleet", [keys.WORKERS, keys.SWEEPERS, keys.QUEUE_LAG]))
+        return Load(*self._scripts.run("fleet", [keys.WORKERS, keys.SWEEPERS, *keys.QUEUE_LAGS]))

@@ -10,10 +10,18 @@ from reservation import keys
 from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import NotFound, conflicts, none_of_them, refusal
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId, parse_seats
 from reservation.models import INSIDER, Adjacent, Conflict, Job, JobData, JobResult, JobType, Seat, SeatStatus
 from reservation.scripts import Scripts
 
+#: Where jobs stand in event:{E}:jobs whose time has not come (lua/_turn.lua): from here on.
+LATER = 10**15
+#: How many are started in one go.
+_STARTED = 100
+#: The others: by their tickets, VIP jobs apart.
+_LANES = {True: ("-inf", "(0"), False: ("(0", f"({LATER}")}
+_NO_LAG = Lag()
 #: Keys that a SCAN looks at in one go: less than a millisecond, in which nobody else is served.
 _SCAN = 1_000
 
@@ -47,6 +55,7 @@ class Task(NamedTuple):
 
     Attributes:
         adjacent: of one for the best seats; those it has are a first choice then.
+        vip: whether it goes before others.
     """
 
     type: JobType
@@ -54,14 +63,19 @@ class Task(NamedTuple):
     user: str
     request_id: str
     adjacent: Adjacent | None = None
+    vip: bool = False
 
 
 class OpenJob(NamedTuple):
-    """What the sweeper needs to know of a job. Times in epoch ms."""
+    """What the sweeper needs to know of a job. Times in epoch ms.
+
+    Attributes:
+        since: when it could be carried out at the earliest.
+    """
 
     job_id: JobId
     task: Task
-    created_at: int
+    since: int
     deadline: int
     sent_at: int
     attempts: int
@@ -77,23 +91,23 @@ class Ledger:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    def read(self, job_id: JobId, lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
+    def read(self, job_id: JobId, lag: Lag = _NO_LAG, viewer: str | None = INSIDER) -> Job:
         """Reads a job as it is now. Raises NotFound, StateUnavailable.
 
         A job whose deadline has passed reads as failed: no worker can carry it out any more, and the
         sweeper only has to write that down.
 
         Arguments:
-            lag_ms: how long jobs wait before a worker starts them, for the estimate.
+            lag: how long jobs wait before a worker starts them, for the estimate.
             viewer: the UUID that the reader presents. The job's user is shown to nobody else.
         """
-        return _job(job_id, self._found(job_id), lag_ms, viewer)
+        return _job(job_id, self._found(job_id), lag, viewer)
 
-    def read_awaited(self, job_id: JobId, channel: str, lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
+    def read_awaited(self, job_id: JobId, channel: str, lag: Lag = _NO_LAG, viewer: str | None = INSIDER) -> Job:
         """As `read`; if the job is open, its id will be published to a channel when a script ends it. A job that
         nobody ends reads as failed from its deadline on, of which nobody is told."""
         names, args = _read_call(job_id)
-        return _job(job_id, _known(self._scripts.run("await_job", names, [*args, channel])), lag_ms, viewer)
+        return _job(job_id, _known(self._scripts.run("await_job", names, [*args, channel])), lag, viewer)
 
     def read_each(self, job_ids: Sequence[JobId]) -> list[Job]:
         """Reads several jobs in one go; leaves out those that are not kept, or cannot be reached. Raises
@@ -114,8 +128,11 @@ class Ledger:
         Arguments:
             most: so many of each event; 0: all.
         """
-        command = "ZREVRANGE" if newest else "ZRANGE"
-        commands: list[Command] = [(command, keys.jobs(event_id), 0, most - 1) for event_id in event_ids]
+        range_of = _newest if newest else _oldest
+        commands: list[Command] = []
+        for key in map(keys.jobs, event_ids):
+            commands += [range_of(key, *_LANES[vip], most or -1) for vip in (True, False)]
+            commands.append(("ZRANGEBYSCORE", key, LATER, "+inf"))  # in another order
         found = self._scripts.execute_each(commands) if commands else []
         return [JobId.parse(text) for page in found if page for text in page]
 
@@ -154,18 +171,34 @@ class Ledger:
             raise NotFound("There is no job with this id.")
         return tasks[0].task
 
-    def open_jobs(self, event_id: str, first: int, most: int) -> list[OpenJob]:
-        """The event's open jobs by ticket, from rank `first` on. Raises StateUnavailable."""
-        ids = self._scripts.execute("ZRANGE", keys.jobs(event_id), first, first + most - 1)
+    def open_jobs(self, event_id: str, first: int, most: int, *, vip: bool = False) -> list[OpenJob]:
+        """The event's open jobs by ticket, from the `first` of them on; of one lane, and none whose time has not come.
+        Raises StateUnavailable."""
+        ids = self._scripts.execute("ZRANGEBYSCORE", keys.jobs(event_id), *_LANES[vip], "LIMIT", first, most)
         return list(self._read([JobId.parse(text) for text in ids]))
 
+    def start_due(self, event_id: str, now_ms: int) -> list[OpenJob]:
+        """Gives jobs their tickets whose time has come, for their messages to be sent. Raises StateUnavailable.
+
+        Arguments:
+            now_ms: by the server's clock.
+        """
+        jobs = keys.jobs(event_id)
+        due = self._scripts.execute("ZRANGEBYSCORE", jobs, LATER, LATER + now_ms, "LIMIT", 0, _STARTED)
+        if not due:
+            return []
+        names = [keys.event(event_id), jobs, *(keys.job(JobId.parse(text)) for text in due)]
+        return list(self._read([JobId.parse(text) for text in self._scripts.run("start_due", names, due)]))
+
     def _read(self, job_ids: list[JobId]) -> Iterator[OpenJob]:
-        names = ["type", "seatId", "user", "request", "createdAt", "deadline", "sentAt", "attempts", "adjacent"]
+        numbers = ["createdAt", "deadline", "sentAt", "attempts"]
+        names = ["type", "seatId", "user", "request", "adjacent", "priority", "notBefore", *numbers]
         replies = self._scripts.execute_each([("HMGET", keys.job(job_id), *names) for job_id in job_ids])
         for job_id, fields in zip(job_ids, replies, strict=True):
             if fields is not None and fields[0] is not None:
-                type_, seats, user, request, *numbers, adjacent = fields
-                yield OpenJob(job_id, Task(type_, parse_seats(seats), user, request, adjacent), *map(int, numbers))
+                type_, seats, user, request, adjacent, priority, not_before, created_at, *of_job = fields
+                task = Task(type_, parse_seats(seats), user, request, adjacent, priority == "vip")
+                yield OpenJob(job_id, task, int(not_before or created_at), *map(int, of_job))
 
     def claim_resends(self, jobs: list[OpenJob]) -> list[OpenJob]:
         """Takes the right to send jobs' messages once more; returns those of which it got it. Raises
@@ -178,10 +211,18 @@ class Ledger:
         self._scripts.run("mark_active", [keys.job(job_id)])
 
 
-def estimate_s(rank: int, pace_us: int, lag_ms: int) -> int:
+def estimate_s(rank: int, pace_us: int, lag_ms: int, delay_ms: int = 0) -> int:
     """Whole seconds until a job of this rank is done, rounded up: the larger of what the event's own
-    pace and what the queue's lag lets expect."""
-    return ceil(max(rank * pace_us / 1e6, lag_ms / 1e3))
+    pace and what the queue's lag lets expect; the latter from when it may be carried out."""
+    return ceil(max(rank * pace_us / 1e6, (delay_ms + lag_ms) / 1e3))
+
+
+def _oldest(key: str, lowest: str, highest: str, most: int) -> Command:
+    return "ZRANGEBYSCORE", key, lowest, highest, "LIMIT", 0, most
+
+
+def _newest(key: str, lowest: str, highest: str, most: int) -> Command:
+    return "ZREVRANGEBYSCORE", key, highest, lowest, "LIMIT", 0, most
 
 
 def _read_call(job_id: JobId) -> tuple[list[str], list[str | int]]:
@@ -194,7 +235,7 @@ def _known(reply: list[Any]) -> list[Any]:
     return reply
 
 
-def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = INSIDER) -> Job:
+def _job(job_id: JobId, reply: list[Any], lag: Lag = _NO_LAG, viewer: str | None = INSIDER) -> Job:
     """A job, of what `read_job` says of it."""
     _, now, rank, pace_us, *pairs = reply
     fields = {"id": str(job_id), **dict(zip(pairs[::2], pairs[1::2], strict=True))}
@@ -205,6 +246,8 @@ def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = 
         fields["user"] = fields["id"] = ""
         fields.pop("reference", None)
     is_open = "code" not in fields
+    priority, delay_ms = fields.get("priority", "standard"), max(0, int(fields.get("notBefore", 0)) - now)
+    lag_ms = lag.of(vip=priority == "vip")
     seat_ids = fields["seatId"].split(" ")
     return Job(
         id=str(job_id),
@@ -219,12 +262,14 @@ def _job(job_id: JobId, reply: list[Any], lag_ms: int = 0, viewer: str | None = 
         ),
         status=fields["status"],
         retry_of=fields.get("retryOf"),
+        priority=priority,
+        not_before=fields.get("notBefore"),
         result=None if is_open else _result(fields, fields["got"].split(" ") if "got" in fields else seat_ids, now),
         created_at=fields["createdAt"],
         completed_at=fields.get("completedAt"),
         deadline=deadline,
         position=rank if is_open and rank >= 0 else None,
-        estimated_wait_time=estimate_s(rank, pace_us, lag_ms) if is_open and rank >= 0 else None,
+        estimated_wait_time=estimate_s(rank, pace_us, lag_ms, delay_ms) if is_open and rank >= 0 else None,
         server_time=now,
     )
 

@@ -18,7 +18,7 @@ event sit in one slot and a script may change them together.
                                      request; trimmed by age
     event:{E}:failures       stream  jobs that have failed: seq, seat (numbers, with blanks between them),
                                      cause, actor, job, request, code; trimmed by age, and expires
-    event:{E}:jobs           zset    open jobs, by ticket
+    event:{E}:jobs           zset    open jobs, by ticket or time: lua/_turn.lua
     event:{E}:webhooks       hash    webhooks, and how far the two streams were followed: lua/_webhooks.lua
     event:{E}:webhook:<id>   hash    messages to one webhook, by entry, as JSON: lua/_webhooks.lua;
                       :log   zset    the same, by the order in which they were made
@@ -44,7 +44,8 @@ event sit in one slot and a script may change them together.
                                      reference: of a reservation, the client's;
                                      retryOf: the failed job that it repeats; awaited: channels on
                                      which its end is told; adjacent: it is for the best seats,
-                                     required or preferred together; got: those it got
+                                     required or preferred together; got: those it got;
+                                     priority: vip, of those; notBefore ms, of one for later
     events                   zset    all events, by creation
     webhook-events           zset    events that have webhooks, by when last touched
     active-events            zset    events that may have open jobs or holds, by when last touched
@@ -55,6 +56,7 @@ event sit in one slot and a script may change them together.
     {fleet}:sweepers         zset    the same
     {fleet}:webhooks         zset    the same
     {fleet}:lag              string  PX: ms that jobs wait before a worker starts them
+    {fleet}:lag:vip          string  the same of VIP jobs
     {fleet}:tally            hash    what all processes have counted: ended:<type>:<outcome>, and
                                      took:<type>:<seconds at most> by how long it took; expired
     {fleet}:failed           list    the last jobs that ended without a verdict, newest first:
@@ -75,7 +77,8 @@ WEBHOOK_EVENTS = "webhook-events"
 WORKERS = "{fleet}:workers"
 SWEEPERS = "{fleet}:sweepers"
 SENDERS = "{fleet}:webhooks"
-QUEUE_LAG = "{fleet}:lag"
+#: How long jobs wait before a worker starts them, and VIP jobs.
+QUEUE_LAGS = ("{fleet}:lag", "{fleet}:lag:vip")
 TALLY = "{fleet}:tally"
 FAILED = "{fleet}:failed"
 #: What an expiring hold's notification is published under, in database 0.

@@ -36,6 +36,7 @@ from reservation.ids import (
 
 Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
 SeatStatus = Literal["Available", "On hold", "Reserved"]
+Priority = Literal["standard", "vip"]
 JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
 #: Whether a group has to sit together, or only would like to.
 Adjacent = Literal["required", "preferred"]
@@ -329,8 +330,33 @@ class SeatAction(_Request):
         return tuple(map(SeatId.parse, self.ids or [self.id]))
 
 
-class Reserving(SeatAction):
-    """The same, and what the client calls the reservation."""
+class Queued(_Request):
+    """When a job is to be carried out."""
+
+    priority: Annotated[
+        Priority,
+        Field(
+            description="`vip`: before the `standard` ones that wait, which get their share all the same. With tokens "
+            "it needs the scope `seats:vip`."
+        ),
+    ] = "standard"
+    not_before: Annotated[
+        Annotated[int, Field(ge=0, le=_LAST_OPENING)] | None,
+        _NotNull,
+        Field(
+            description="Carry it out then (epoch ms), or within a second or two after. A reservation: before the hold "
+            "ends. At once if it is past.",
+            examples=[1767225660000],
+        ),
+    ] = None
+
+
+class Holding(SeatAction, Queued):
+    """Seats to be held, for whom, and when."""
+
+
+class Reserving(SeatAction, Queued):
+    """Seats to be reserved, when, and what the client calls the reservation."""
 
     reference: Annotated[
         str,
@@ -343,7 +369,7 @@ class Reserving(SeatAction):
     ] = ""
 
 
-class Group(_Request):
+class Group(Queued):
     """So many of an event's best seats, and the user who wants them, unless a token says who that is."""
 
     event_id: Annotated[
@@ -701,10 +727,16 @@ class Job(ApiModel):
         str | None, Field(description="The failed job that this one repeats. Only with those.", examples=[_JOB])
     ] = None
     result: JobResult | None = None
+    priority: Priority = "standard"
+    not_before: Annotated[
+        Millis | None, Field(description="It is not carried out before. Only with those that are to be later.")
+    ] = None
     created_at: Millis
     completed_at: Millis | None = None
     deadline: Annotated[Millis, Field(description="It ends by then, one way or the other.")]
-    position: Annotated[int | None, Field(description="Rank among the event's open jobs, 0 = next.")] = None
+    position: Annotated[
+        int | None, Field(description="Open jobs of the event that are carried out before, 0 = next.")
+    ] = None
     estimated_wait_time: Annotated[int | None, Field(description="Whole seconds, rounded up.")] = None
     server_time: Millis
 
@@ -718,6 +750,8 @@ class QueueResponse(ApiModel):
 
     message: Annotated[str, Field(description="For people.", examples=["Your request is in the queue."])]
     job_id: Annotated[str, Field(pattern=JOB_ID_PATTERN, examples=[_JOB])]
-    position: Annotated[int, Field(description="Rank among the event's open jobs, 0 = next.", examples=[0])]
+    position: Annotated[
+        int, Field(description="Open jobs of the event that are carried out before, 0 = next.", examples=[0])
+    ]
     estimated_wait_time: Annotated[int, Field(description="Whole seconds, rounded up.", examples=[1])]
     status_endpoint: Annotated[str, Field(examples=[f"/seats/job/{_JOB}/status"])]

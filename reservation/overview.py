@@ -1,7 +1,7 @@
 """What all events together have going on, for people who watch: reads only, in pages."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reservation import keys
 from reservation.ids import JobId
@@ -27,14 +27,16 @@ class EventReport(NamedTuple):
         holds: all holds, those that are due included.
         due: holds whose time is up and that nobody has freed yet.
         open_jobs: jobs that have not ended.
+        later: of them, those whose time has not come.
         ended: jobs that have, since the event was created.
-        oldest_ms: age of the oldest open job; 0 if there is none.
+        oldest_ms: how long the oldest open job could have been carried out; 0 if there is none.
     """
 
     event_id: str
     holds: int
     due: int
     open_jobs: int
+    later: int
     ended: int
     oldest_ms: int
 
@@ -73,12 +75,12 @@ class Overview:
         # The oldest job's key is not one that the script could have declared.
         found = [(e, reply) for e, reply in zip(event_ids, replies, strict=True) if reply is not None]
         oldest = [JobId.parse(reply[-1]) for _, reply in found if reply[-1]]
-        created = dict(zip(oldest, self._each([("HGET", keys.job(j), "createdAt") for j in oldest]), strict=True))
-        for event_id, (now, holds, due, open_jobs, ended, job) in found:
-            since = created[JobId.parse(job)] if job else None
+        times = self._each([("HMGET", keys.job(j), "createdAt", "notBefore") for j in oldest])
+        since = dict(zip(oldest, times, strict=True))
+        for event_id, (now, holds, due, open_jobs, later, ended, job) in found:
             # None too if it has ended, and its result is no longer kept, since.
-            age = 0 if since is None else max(0, now - int(since))
-            yield EventReport(event_id, holds, due, open_jobs, ended, age)
+            of_job = [int(time) for time in since[JobId.parse(job)] or () if time] if job else []
+            yield EventReport(event_id, holds, due, open_jobs, later, ended, max(0, now - max(of_job, default=now)))
 
-    def _each(self, commands: list[tuple[str, ...]]) -> list[str | None]:
+    def _each(self, commands: list[tuple[str, ...]]) -> list[Any]:
         return list(self._scripts.execute_each(commands)) if commands else []

@@ -24,7 +24,7 @@ from reservation.idempotency import Once
 from reservation.ids import JobId, SeatId
 from reservation.models import Adjacent, Group
 from reservation.scripts import Scripts
-from reservation.seats import Accepted, Lack, Named, Seats, Verdict
+from reservation.seats import NEXT, Accepted, Lack, Named, Seats, Turn, Verdict
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class _Pick(NamedTuple):
 
     Attributes:
         seats: those, or why there are none.
-        by_others: other open jobs have picked them too; there are no others.
+        by_others: other open jobs have picked them too, or may have; there are no others.
     """
 
     seats: tuple[SeatId, ...] | Lack
@@ -104,12 +104,14 @@ class BestSeats:
         lag_ms: int = 0,
         once: Once | None = None,
         admission: str = "",
+        turn: Turn = NEXT,
     ) -> tuple[Accepted, tuple[SeatId, ...]]:
         """Enters a job for the best seats in the ledger, with those that it tries first. Raises NotSeated, and what
         `Seats.accept_hold` does but PickAgain."""
         tries = 0
         while True:
-            picked = self._pick(group.event_id, group.quantity, group.adjacent, tries)
+            wanted = group.event_id, group.quantity, group.adjacent
+            picked = self._ideal(*wanted) if turn.not_before else self._pick(*wanted, tries)
             if isinstance(picked.seats, Lack):
                 return self._seats.refuse(group.event_id, picked.seats, once), ()
             tries += 1
@@ -125,6 +127,7 @@ class BestSeats:
                     admission=admission,
                     adjacent=group.adjacent,
                     gone=gone,
+                    turn=turn,
                 )
             except PickAgain:
                 continue
@@ -166,6 +169,16 @@ class BestSeats:
         free = known.letters.count("A")
         code = Code.TOO_FEW_SEATS if free < wanted else Code.NO_SEATS_TOGETHER
         return _Pick(Lack(code, known.hall.largest_block(known.letters), free))
+
+    def _ideal(self, event_id: str, wanted: int, adjacent: Adjacent) -> _Pick:
+        """The best seats if all were free, for a job that is carried out later: what is free then, nobody knows. Or why
+        there cannot be any. Raises as `_pick` does."""
+        known = self._look(event_id, anew=False)
+        all_free = "A" * len(known.letters)
+        if seats := known.hall.pick(all_free, wanted, adjacent):
+            return _Pick(_of(event_id, seats), by_others=True)
+        code = Code.TOO_FEW_SEATS if len(all_free) < wanted else Code.NO_SEATS_TOGETHER
+        return _Pick(Lack(code, known.hall.largest_block(all_free), len(all_free)))
 
     def _choose(self, event_id: str, known: _Known, wanted: int, adjacent: Adjacent, choices: int) -> list[int]:
         """One of the best choices among the seats that nobody has picked, here or elsewhere; none if there is none."""

@@ -8,6 +8,7 @@ from reservation.errors import NotFailed
 from reservation.idempotency import NO_KEY, Once
 from reservation.ids import JobId
 from reservation.jobs import Task
+from reservation.seats import Turn
 from reservation.store import Store
 
 #: How long it is known which job repeats a failed one, beyond the time for which that one is kept, ms.
@@ -45,10 +46,12 @@ def retry(store: Store, failed: JobId) -> Retry:
     kept_ms = max(0, int(store.scripts.execute("PTTL", keys.job(failed))))
     once = Once(b"", keys.retried(failed), NO_KEY, kept_ms + _REMEMBER_MS)
     job_id = JobId.new(failed.event)
-    named = task.seats, task.user, job_id, task.request_id
+    named, turn = (task.seats, task.user, job_id, task.request_id), Turn(task.vip)
     if task.type == "HOLD_SEAT":
-        accepted = store.seats.accept_hold(*named, once=once, retry_of=failed, adjacent=task.adjacent, gone=True)
+        accepted = store.seats.accept_hold(
+            *named, once=once, retry_of=failed, adjacent=task.adjacent, gone=True, turn=turn
+        )
     else:
         reference = job.data.reference or ""
-        accepted = store.seats.accept_reserve(*named, once=once, retry_of=failed, reference=reference)
+        accepted = store.seats.accept_reserve(*named, once=once, retry_of=failed, reference=reference, turn=turn)
     return Retry(task, JobId.parse(accepted.job_id), accepted.job_id == str(job_id))

@@ -54,6 +54,7 @@ class Policy:
     reserve_deadline_ms: int
     result_ttl_ms: int
     max_open_jobs: int
+    max_delay_ms: int
     retention_ms: int
     audit_key: bytes
 
@@ -68,9 +69,26 @@ class Policy:
             reserve_deadline_ms=round(settings.reserve_job_deadline * 1000),
             result_ttl_ms=settings.result_ttl_ms,
             max_open_jobs=settings.max_open_jobs,
+            max_delay_ms=round(settings.max_job_delay * 1000),
             retention_ms=round(settings.changes_retention * 1000),
             audit_key=settings.audit_key.get_secret_value().encode(),
         )
+
+
+class Turn(NamedTuple):
+    """When a job is to be carried out.
+
+    Attributes:
+        vip: before those of others that wait.
+        not_before: at the earliest, epoch ms; 0: at once.
+    """
+
+    vip: bool = False
+    not_before: int = 0
+
+
+#: As soon as those before it are.
+NEXT = Turn()
 
 
 class Accepted(NamedTuple):
@@ -81,12 +99,14 @@ class Accepted(NamedTuple):
         rank: open jobs of the event before it.
         pace_us: microseconds the event takes per job, 0 if not known yet.
         lag_ms: how long jobs waited for a worker then.
+        delay_ms: how long until it may be carried out; 0: a message is to be sent for it.
     """
 
     job_id: str
     rank: int
     pace_us: int
     lag_ms: int
+    delay_ms: int = 0
 
 
 class Verdict(NamedTuple):
@@ -189,10 +209,11 @@ class Seats:
         admission: str = "",
         adjacent: Adjacent | None = None,
         gone: bool = False,
+        turn: Turn = NEXT,
     ) -> Accepted:
         """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached, PickAgain,
-        QueueFull, SalesNotOpen, AdmissionRequired, KeyReused, or StateUnavailable with the job id, because it may
-        have been entered.
+        QueueFull, DelayTooLong, SalesNotOpen, AdmissionRequired, KeyReused, or StateUnavailable with the job id,
+        because it may have been entered.
 
         Arguments:
             lag_ms: how long jobs wait for a worker, for who asks again.
@@ -201,10 +222,11 @@ class Seats:
             admission: of the event's waiting room; empty: none.
             adjacent: for so many of the best seats, of which these are the first choice.
             gone: they need not be free, nor left alone by other such jobs: it gets others then.
+            turn: when it is to be carried out. Whether it can be is only then looked at, if that is later.
         """
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
-        own.append(self._rooms.admitted_until(job_id.event, user, admission))
+        own += [self._rooms.admitted_until(job_id.event, user, admission), *self._of_turn(turn)]
         if adjacent is None:
             return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
         picked = keys.picked(job_id.event)
@@ -221,17 +243,22 @@ class Seats:
         once: Once | None = None,
         retry_of: JobId | None = None,
         reference: str = "",
+        turn: Turn = NEXT,
     ) -> Accepted:
         """Enters a reserve job in the ledger and pins the holds until it ends. Raises NotFound, NotHolder, NotOnHold,
-        SeatReserved, QueueFull, KeyReused, or StateUnavailable as `accept_hold` does; ReservePending if some of the
-        seats are in another job.
+        SeatReserved, QueueFull, DelayTooLong, KeyReused, or StateUnavailable as `accept_hold` does; ReservePending if
+        some of the seats are in another job.
 
         Arguments:
             reference: what the client calls the reservation.
         """
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.reserve_deadline_ms, policy.max_open_jobs, _text(retry_of), reference]
+        own += self._of_turn(turn)
         return self._accept("accept_reserve", seats, user, job_id, request_id, once, own)
+
+    def _of_turn(self, turn: Turn) -> list[str | int]:
+        return ["vip" if turn.vip else "", turn.not_before, self._policy.max_delay_ms]
 
     def _accept(
         self,
@@ -262,12 +289,12 @@ class Seats:
         return self._accepted(reply, once, job_id.event, several=len(seats) > 1)
 
     def _accepted(self, reply: list[Any], once: Once | None, event_id: str, *, several: bool) -> Accepted:
-        code, _, *rest = _first_time(reply, once)
+        code, now, *rest = _first_time(reply, once)
         if code != Code.ACCEPTED:
             limit = self._policy.max_held if code == Code.LIMIT_REACHED else self._policy.max_open_jobs
             raise refusal(Code(code), *rest, limit=limit, event_id=event_id, several=several)
-        rank, pace_us, accepted_id, lag_ms = rest
-        return Accepted(accepted_id, rank, pace_us, lag_ms)
+        rank, pace_us, accepted_id, lag_ms, *later = rest
+        return Accepted(accepted_id, rank, pace_us, lag_ms, *(time - now for time in later))
 
     def _touch(self, event_id: str) -> None:
         """Puts the event among the active ones before a job is written, so that the sweeper finds it.

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     hold_job_deadline: Seconds = 30
     reserve_job_deadline: Seconds = 300
     max_open_jobs: Count = 20_000
+    max_job_delay: Seconds = 86_400
     max_queued_messages: Count = 50_000
     changes_retention: Seconds = 86_400
     audit_key: SecretStr = SecretStr("")

@@ -16,6 +16,7 @@ import redis
 import structlog
 
 from reservation import keys
+from reservation.fleet import Lag
 from reservation.ids import JobId
 from reservation.jobs import Ledger
 from reservation.models import Job
@@ -68,7 +69,7 @@ class Waits:
         self,
         job_id: JobId,
         wait_s: float,
-        lag_ms: int,
+        lag: Lag,
         viewer: str | None,
         is_gone: Callable[[], bool] = lambda: False,
     ) -> Job | None:
@@ -77,7 +78,7 @@ class Waits:
 
         Arguments:
             wait_s: how long to wait at most; never beyond the job's deadline.
-            lag_ms, viewer: as for Ledger.read.
+            lag, viewer: as for Ledger.read.
             is_gone: whether nobody is interested in the answer any more.
         """
         waiting = _Waiting(str(job_id), is_gone, in_thread=not is_task())
@@ -87,7 +88,7 @@ class Waits:
             until = time.monotonic() + wait_s
             while True:
                 waiting.called.clear()
-                job = self._jobs.read_awaited(job_id, self._channel, lag_ms, viewer)
+                job = self._jobs.read_awaited(job_id, self._channel, lag, viewer)
                 left_s = until - time.monotonic()
                 if job.ended or left_s <= 0 or waiting.given_up:
                     return job

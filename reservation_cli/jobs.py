@@ -29,7 +29,7 @@ _JOBS_PER_PAGE, _EVENTS_PER_PAGE = 200, 100
 #: Most keys of Redis that are looked through for jobs that have ended: some seconds.
 MOST_KEYS = 5_000_000
 #: Fields of the ledger that are times, epoch ms.
-_TIMES = ("createdAt", "completedAt", "deadline", "sentAt", "expiresAt")
+_TIMES = ("createdAt", "completedAt", "deadline", "sentAt", "expiresAt", "notBefore")
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,18 @@ def print_list(jobs: list[Job], *, as_json: bool, reveal: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("job", no_wrap=True)
-    for name in ("type", "status", "seat", "user", "accepted", "took", "outcome"):
+    for name in ("type", "priority", "status", "seat", "user", "accepted", "took", "outcome"):
         table.add_column(name)
     for job in jobs:
         table.add_row(
             job.id,
             job.type,
+            job.priority,
             job.status,
             " ".join(job.data.seat_ids),
             _user(job.data.user, reveal=reveal),
             _time(job.created_at),
-            "" if job.completed_at is None else f"{job.completed_at - job.created_at:,} ms",
+            "" if job.completed_at is None else f"{job.completed_at - max(job.created_at, job.not_before or 0):,} ms",
             _outcome(job),
         )
     console = Console()
@@ -164,7 +165,8 @@ def _user(user: str, *, reveal: bool) -> str:
 
 def _outcome(job: Job) -> str:
     if job.result is None:
-        return ""
+        due = job.not_before or 0
+        return f"not before {_time(due)}" if due > job.server_time else ""
     return f"{job.result.error}: {job.result.message}" if job.result.error else job.result.message
 
 

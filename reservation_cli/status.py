@@ -55,11 +55,11 @@ class Reading:
 
     Attributes:
         state: whether its server answers; `state_ms`: how long a round trip to it took.
-        queue: whether its server takes messages; `waiting`: messages in it.
+        queue: whether its server takes messages; `waiting`: messages in it; `vip_waiting`: of VIP jobs.
         senders: processes that send webhooks; None where the service sends none.
-        lag_ms: how long jobs wait before a worker starts them.
+        lag_ms: how long jobs wait before a worker starts them; `vip_lag_ms`: VIP jobs.
         active: events that may have open jobs or holds; `looked_at`: how many of them at most.
-        oldest_ms: age of the oldest open job.
+        later: open jobs whose time has not come; `oldest_ms`: age of the oldest of the others.
         rate: jobs that end in a second; None until there are two readings.
         problems: what is missing, in words.
     """
@@ -69,14 +69,17 @@ class Reading:
     state_ms: float | None = None
     queue: Literal["up", "down"] = "down"
     waiting: int | None = None
+    vip_waiting: int | None = None
     workers: int = 0
     sweepers: int = 0
     senders: int | None = None
     lag_ms: int = 0
+    vip_lag_ms: int = 0
     events: int = 0
     active: int = 0
     looked_at: int = MOST_EVENTS
     open_jobs: int = 0
+    later: int = 0
     holds: int = 0
     due: int = 0
     oldest_ms: int = 0
@@ -127,12 +130,12 @@ class Watch:
 
     def _look_at_queue(self, reading: Reading) -> Reading:
         try:
-            waiting = self._queue.depth()
+            reading = replace(reading, waiting=self._queue.depth(), vip_waiting=self._queue.depth(vip=True))
         except redis.RedisError as error:
             return replace(reading, problems=[f"queue unreachable: {error}"])
         if not self._queue.reachable():
-            return replace(reading, waiting=waiting, problems=["queue takes no messages"])
-        return replace(reading, queue="up", waiting=waiting)
+            return replace(reading, problems=["queue takes no messages"])
+        return replace(reading, queue="up")
 
     def _look_at_state(self, reading: Reading) -> Reading:
         began = time.perf_counter()
@@ -161,9 +164,11 @@ class Watch:
             sweepers=fleet.sweepers,
             senders=senders,
             lag_ms=fleet.lag_ms,
+            vip_lag_ms=fleet.vip_lag_ms,
             events=self._overview.events(),
             active=len(active),
             open_jobs=sum(r.open_jobs for r in reports),
+            later=sum(r.later for r in reports),
             holds=sum(r.holds for r in reports),
             due=sum(r.due for r in reports),
             oldest_ms=max((r.oldest_ms for r in reports), default=0),
@@ -222,16 +227,19 @@ def _facts(reading: Reading, where: str) -> Iterator[tuple[str, str]]:
     yield "at", f"{reading.at}, {where}"
     yield "state", "down" if reading.state == "down" else f"up, round trip {reading.state_ms} ms"
     waiting = "unknown" if reading.waiting is None else f"{reading.waiting:,}"
-    yield "queue", f"{reading.queue}, {waiting} messages waiting"
+    vip = f", {reading.vip_waiting:,} of them of VIP jobs" if reading.vip_waiting else ""
+    yield "queue", f"{reading.queue}, {waiting} messages waiting{vip}"
     if reading.state == "down":
         return
-    yield "workers", f"{reading.workers}; a job waits {reading.lag_ms:,} ms for one"
+    vip = f", a VIP job {reading.vip_lag_ms:,} ms" if reading.vip_lag_ms else ""
+    yield "workers", f"{reading.workers}; a job waits {reading.lag_ms:,} ms for one{vip}"
     yield "sweepers", str(reading.sweepers)
     if reading.senders is not None:
         yield "webhooks", f"{reading.senders} that send them"
     yield "rate", f"{_rate(reading.rate)} jobs ended a second"
-    oldest = f", the oldest {reading.oldest_ms / 1000:,.1f} s old" if reading.open_jobs else ""
-    yield "open jobs", f"{reading.open_jobs:,}{oldest}"
+    later = f", {reading.later:,} of them for later" if reading.later else ""
+    oldest = f", the oldest {reading.oldest_ms / 1000:,.1f} s old" if reading.open_jobs > reading.later else ""
+    yield "open jobs", f"{reading.open_jobs:,}{later}{oldest}"
     yield "holds", f"{reading.holds:,}" + (f", {reading.due:,} of them due" if reading.due else "")
     only = f" (the last {reading.looked_at:,} touched are counted here)" if reading.active >= reading.looked_at else ""
     yield "events", f"{reading.events:,}, {reading.active:,} active{only}"

@@ -11,7 +11,8 @@ from reservation.errors import InvalidId, ReservationError
 from reservation.guard import Guard
 from reservation.idempotency import Once
 from reservation.ids import SeatId, joined, parse_uuid
-from reservation.models import INSIDER, Group, NewEvent, QueueEntry, Reserving, SeatAction
+from reservation.models import INSIDER, Group, NewEvent, Queued, QueueEntry, Reserving, SeatAction
+from reservation.seats import NEXT, Turn
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses
 from reservation_http.errors import InvalidRequest, ScopeMissing, TokenMissing, UserMismatch
@@ -23,6 +24,8 @@ from reservation_http.tokens import Tokens
 
 #: What a token has to allow for an event to be created, for all users to be seen, and for figures of the service.
 CREATE_EVENTS, SEE_USERS, READ_OPERATIONS = "events:write", "seats:read", "ops:read"
+#: The same for jobs to be VIP ones.
+BE_VIP = "seats:vip"
 
 Read = TypeVar("Read")
 Body = TypeVar("Body", bound=BaseModel)
@@ -54,6 +57,7 @@ class Action(NamedTuple):
         user: whose they are, or are to be; empty if it is to be done whoever that is.
         by: who wants it.
         reference: what the client calls the reservation that this is to become.
+        turn: when it is to be done.
         once: the request, if it may be sent again.
     """
 
@@ -61,14 +65,16 @@ class Action(NamedTuple):
     user: str
     by: str
     reference: str
+    turn: Turn
     once: Once | None
 
 
 class Wish(NamedTuple):
-    """So many of the best seats that a user wants; `once` if the request may be sent again."""
+    """So many of the best seats that a user wants, and when; `once` if the request may be sent again."""
 
     group: Group
     user: str
+    turn: Turn
     once: Once | None
 
 
@@ -158,6 +164,8 @@ class Access:
         def read(caller: Caller) -> tuple[Caller, tuple[SeatAction, str]]:
             self._require_token(caller)
             action = read_body(req, model)
+            if isinstance(action, Queued):
+                self._require_turn(caller, action)
             for_whom = "" if for_others in caller.scopes else action.user
             return self._acting(caller, for_whom), (action, read_key(req))
 
@@ -165,9 +173,10 @@ class Access:
         user = action.user or ("" if for_others in caller.scopes else caller.user)
         reference = action.reference if isinstance(action, Reserving) else ""
         about = f" of {user}" if user != caller.user else f" as {reference}" if reference else ""
+        turn = _turn(action) if isinstance(action, Queued) else NEXT
         seats = action.seats
-        once = self._once(req, caller.user, key, joined(seats) + about, seats[0].event) if key else None
-        return Action(seats, user, caller.user, reference, once)
+        once = self._once(req, caller.user, key, joined(seats) + about + _told(turn), seats[0].event) if key else None
+        return Action(seats, user, caller.user, reference, turn, once)
 
     def wish(self, req: falcon.Request) -> Wish:
         """Which of the best seats somebody wants. Raises as `action` does."""
@@ -175,11 +184,13 @@ class Access:
         def read(caller: Caller) -> tuple[Caller, tuple[Group, str]]:
             self._require_token(caller)
             group = read_body(req, Group)
+            self._require_turn(caller, group)
             return self._acting(caller, group.user), (group, read_key(req))
 
         caller, (group, key) = self._admit(req, "user", read)
-        once = self._once(req, caller.user, key, f"{group.quantity} {group.adjacent}", group.event_id)
-        return Wish(group, caller.user, once)
+        turn = _turn(group)
+        once = self._once(req, caller.user, key, f"{group.quantity} {group.adjacent}{_told(turn)}", group.event_id)
+        return Wish(group, caller.user, turn, once)
 
     def entrant(self, req: falcon.Request) -> str:
         """The user who wants a ticket of a waiting room. Raises as `action` does."""
@@ -257,9 +268,22 @@ class Access:
         if self.tokens is not None and not caller.user:
             raise TokenMissing
 
+    def _require_turn(self, caller: Caller, asked: Queued) -> None:
+        if asked.priority == "vip":
+            self._require_scope(caller, BE_VIP)
+
     def _require_scope(self, caller: Caller, scope: str) -> None:
         if self.tokens is not None and scope not in caller.scopes:
             raise ScopeMissing(scope)
+
+
+def _turn(asked: Queued) -> Turn:
+    return Turn(asked.priority == "vip", asked.not_before or 0)
+
+
+def _told(turn: Turn) -> str:
+    """A turn as part of what a request says: nothing, if it is the next one."""
+    return "" if turn == NEXT else f" {'vip' if turn.vip else 'standard'} {turn.not_before}"
 
 
 def _presented(req: falcon.Request) -> str:

@@ -12,6 +12,7 @@ from reservation.models import (
     EventSummary,
     FreeSeats,
     Group,
+    Holding,
     Job,
     JobData,
     JobResult,
@@ -87,6 +88,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             }
         ),
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
+        Holding.model_validate({"id": _SEAT, "UUID": _USER}),
         Reserving.model_validate({"id": _SEAT, "UUID": _USER, "reference": "order-2026-1147"}),
         Group.model_validate({"eventId": _EVENT, "quantity": 2, "adjacent": "required", "UUID": _USER}),
         QueueEntry.model_validate({"UUID": _USER}),

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from reservation.errors import StateUnavailable
-from reservation.fleet import Fleet
+from reservation.fleet import Fleet, Lag
 
 #: How long a reading is used, seconds.
 _TTL_S = 1.0
@@ -19,14 +19,14 @@ class QueueLag:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._ms = 0
+        self._lag = Lag()
         self._until = 0.0
 
-    def ms(self) -> int:
-        """Milliseconds; the last known figure if it cannot be read. Never raises: it is only an estimate."""
+    def read(self) -> Lag:
+        """As it is now; the last known figures if they cannot be read. Never raises: it is only an estimate."""
         now = time.monotonic()
         if now > self._until:
             self._until = now + _TTL_S
             with suppress(StateUnavailable):
-                self._ms = self._fleet.load().lag_ms
-        return self._ms
+                self._lag = self._fleet.load().lag
+        return self._lag

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Conflict, Group, Millis, QueueEntry, Reserving, SeatAction
+from reservation.models import ApiModel, Conflict, Group, Holding, Millis, QueueEntry, Reserving, SeatAction
 from reservation.webhook_models import Message, WebhookType
 from reservation_http import repeats, waiting
 from reservation_http.dialects import Schemas30, Schemas31
@@ -33,7 +33,9 @@ _WITH_BODY = (
 )
 _WITH_KEY = ("idempotency-key-in-use", "idempotency-key-reused")
 #: The bodies that name the user, unless a token does.
-_OF_USERS = (SeatAction, Reserving, QueueEntry, Group)
+_OF_USERS = (SeatAction, Holding, Reserving, QueueEntry, Group)
+#: Those of jobs, which may be VIP ones.
+_IN_TURN = (Holding, Reserving, Group)
 #: The same where tokens say who asks.
 _TO_BEARERS = ("token-invalid",)
 _WITHOUT_TOKEN = ("token-missing",)
@@ -187,7 +189,7 @@ class Operation:
             slugs.update(_TO_BEARERS)
             slugs.update(_WITHOUT_TOKEN if self.needs_token else ())
             slugs.update(["user-mismatch"] if self.body in _OF_USERS else ())
-            slugs.update(["scope-missing"] if self.scope else ())
+            slugs.update(["scope-missing"] if self.scope or self.body in _IN_TURN else ())
         return [kind for kind in KINDS.values() if kind.slug in slugs]
 
     def models(self) -> Iterable[tuple[type[BaseModel], JsonSchemaMode]]:
@@ -432,7 +434,10 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
         schema_generator=generator,
     )
     if tokens:
-        about = "A JSON Web Token. Its subject is the user; scopes are `events:write`, `seats:read` and `ops:read`."
+        about = (
+            "A JSON Web Token. Its subject is the user; scopes are `events:write`, `seats:read`, `seats:vip` and "
+            "`ops:read`."
+        )
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": about}
         spec.components.security_scheme(_BEARER, scheme)
     about = "`METRICS_TOKEN` of the service, where it has one."

@@ -204,6 +204,14 @@ KINDS = {
             {"currentStatus": "On hold", "expiresAt": 1767225660000},
         ),
         Kind(
+            "delay-too-long",
+            409,
+            "Too late to be carried out",
+            "This is too late for it to be carried out.",
+            "Give a notBefore of latest or earlier: a reservation has to begin before its hold ends.",
+            {"latest": 1767225660000},
+        ),
+        Kind(
             "reserve-pending",
             409,
             "A reservation is under way",

@@ -6,6 +6,7 @@ from urllib.request import parse_http_list
 
 import falcon
 
+from reservation.fleet import Lag
 from reservation.ids import JobId
 from reservation.models import Job
 from reservation.waits import Waits
@@ -30,12 +31,12 @@ def preferred_wait(req: falcon.Request) -> int:
 
 
 def await_job(
-    req: falcon.Request, waits: Waits, job_id: JobId, wait_s: int, lag_ms: int, viewer: str | None
+    req: falcon.Request, waits: Waits, job_id: JobId, wait_s: int, lag: Lag, viewer: str | None
 ) -> Job | None:
     """See `Waits.job`. How long that takes says nothing about how the service is doing, and is noted apart."""
     began = time.perf_counter()
     is_gone = req.env.get("waitress.client_disconnected", lambda: False)  # as Waitress calls it
-    job = waits.job(job_id, wait_s, lag_ms, viewer, is_gone)
+    job = waits.job(job_id, wait_s, lag, viewer, is_gone)
     if job is not None:
         req.context.waited_s = time.perf_counter() - began
     return job

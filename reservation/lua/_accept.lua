@@ -10,7 +10,7 @@ local function accept(decide)
   return once(tonumber(ARGV[9]) > 0 and KEYS[8], ARGV[8], ARGV[9], function()
     local event = redis.call('HMGET', event_key, 'id', 'pace', 'opensAt', 'admitPerMinute')
     if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
-    if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2]) end
+    if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2], time_of(job_id)) end
     if too_late() then return {CODE.TOO_LATE, now} end
     local seats = load_seats()
     if not seats then return {CODE.SEAT_UNKNOWN, now} end

@@ -4,19 +4,20 @@ with the same job id, or for the same request of a client, it answers the same. 
 decides.
 KEYS  1 to 8 as in _accept; for the best seats, 9 event:{E}:picked zset; and the seats'
 ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
-      11 deadline, ms from now; 12 most seats a user may hold; 13 most open jobs;
+      11 deadline, ms from when it may be carried out; 12 most seats a user may hold; 13 most open jobs;
       14 the failed job that this one repeats, or ''; 15 until when the user is admitted, ms, or 0;
-      16 for the best seats: required or preferred (open_job); 17 1 if they may be gone: the job gets others then
-Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}; {LIMIT_REACHED, now ms, held, requested};
-      {SALES_NOT_OPEN, now ms, opening ms, ms until then}; {code, now ms, seats in the way…} with SEAT_HELD,
-      SEAT_RESERVED; {code, now ms} with ADMISSION_REQUIRED, EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE,
-      KEY_REUSED, PICK_AGAIN (some of the best seats are gone, or another open job has picked them); 1000 more than
-      the code if it is what was answered before ]]
+      16 'vip', or ''; 17 when it may be carried out at the earliest, ms, or 0; 18 how far ahead that may be, ms;
+      19 for the best seats: required or preferred (open_job); 20 1 if they may be gone: the job gets others then
+Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and ARGV 17 if that is ahead; {LIMIT_REACHED, now ms,
+      held, requested}; {SALES_NOT_OPEN, now ms, opening ms, ms until then}; {DELAY_TOO_LONG, now ms, latest ms};
+      {code, now ms, seats in the way…} with SEAT_HELD, SEAT_RESERVED; {code, now ms} with ADMISSION_REQUIRED,
+      EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED, PICK_AGAIN (some of the best seats are gone, or
+      another open job has picked them); 1000 more than the code if it is what was answered before ]]
 -- @include clock
 -- @include accept
 -- @include hold
 local deadline_ms, limit, max_open = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local adjacent, picked_key = ARGV[16], KEYS[9]
+local not_before, adjacent, picked_key = tonumber(ARGV[17]), ARGV[19], KEYS[9]
 
 -- Whether another open job for the best seats has picked one of these.
 local function are_picked()
@@ -33,21 +34,40 @@ local function note_picked(deadline)
   redis.call('PEXPIREAT', picked_key, redis.call('ZREVRANGE', picked_key, 0, 0, 'WITHSCORES')[2])
 end
 
-return accept(function(seats, pace, opens, has_room)
-  if ARGV[14] == '' then  -- what is repeated was let in
-    if now < opens then return {CODE.SALES_NOT_OPEN, now, opens, opens - now} end
-    if has_room and tonumber(ARGV[15]) <= now then return {CODE.ADMISSION_REQUIRED, now} end
-  end
+-- Why a job for now cannot be.
+local function against_now(seats)
   local code, found, wanted = against_hold(seats)
   if adjacent then
-    if ARGV[17] ~= '1' and (code or #wanted < #seats or are_picked()) then return {CODE.PICK_AGAIN, now} end
+    if ARGV[20] ~= '1' and (code or #wanted < #seats or are_picked()) then return {CODE.PICK_AGAIN, now} end
     code, wanted = nil, seats
   end
   if code then return {code, now, unpack(found)} end
   local held = live_holds()
   if #wanted > 0 and held + #wanted > limit then return {CODE.LIMIT_REACHED, now, held, #wanted} end
+end
+
+-- Why one for later cannot be: of seats and holds nothing is certain yet. Half of the room is for those for now.
+local function against_later(latest)
+  if not_before > latest then return {CODE.DELAY_TOO_LONG, now, latest} end
+  if redis.call('ZCOUNT', jobs_key, LATER, '+inf') >= max_open / 2 then return {CODE.QUEUE_FULL, now} end
+end
+
+return accept(function(seats, pace, opens, has_room)
+  local latest, later = now + ARGV[18], not_before > now
+  if ARGV[14] == '' then  -- what is repeated was let in
+    if now < opens then return {CODE.SALES_NOT_OPEN, now, opens, opens - now} end
+    if has_room then
+      local admitted_until = tonumber(ARGV[15])
+      if admitted_until <= now then return {CODE.ADMISSION_REQUIRED, now} end
+      latest = math.min(latest, admitted_until - 1)
+    end
+  end
+  local refused
+  if later then refused = against_later(latest) else refused = against_now(seats) end
+  if refused then return refused end
   if redis.call('ZCARD', jobs_key) >= max_open then return {CODE.QUEUE_FULL, now} end
-  open_job('HOLD_SEAT', now + deadline_ms, ARGV[14], adjacent)
-  if adjacent then note_picked(now + deadline_ms) end
-  return accepted(job_id, pace)
+  local deadline = math.max(now, not_before) + deadline_ms
+  open_job('HOLD_SEAT', deadline, ARGV[14], ARGV[16], not_before, adjacent)
+  if adjacent and not later then note_picked(deadline) end
+  return accepted(job_id, pace, not_before)
 end)

@@ -5,15 +5,19 @@ a later job of the same hold has to be done before the hold's end, so that askin
 keep a seat for ever.
 KEYS  1 to 8 as in _accept, and the seats'
 ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
-      11 deadline, ms from now; 12 most open jobs, for seats that the user has reserved already: of the others there
-      are no more than seats; 13 the failed job that this one repeats, or ''; 14 the client's reference, or ''
-Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}; {code, now ms, seats in the way…} with NOT_HOLDER,
-      NOT_ON_HOLD, SEAT_RESERVED; {RESERVE_PENDING, now ms, reservingUntil ms, seats…} if some are in another job;
-      {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it
-      is what was answered before ]]
+      11 deadline, ms from when it may be carried out; 12 most open jobs, for seats that the user has reserved
+      already: of the others there are no more than seats; 13 the failed job that this one repeats, or '';
+      14 the client's reference, or ''; 15 'vip', or ''; 16 when it may be carried out at the earliest, ms, or 0;
+      17 how far ahead that may be, ms, if the holds last as long by themselves
+Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and when it may be carried out, ms, if that is ahead;
+      {code, now ms, seats in the way…} with NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED; {RESERVE_PENDING, now ms,
+      reservingUntil ms, seats…} if some are in another job; {DELAY_TOO_LONG, now ms, latest ms}; {code, now ms} with
+      EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it is what was
+      answered before ]]
 -- @include clock
 -- @include accept
-local deadline = now + tonumber(ARGV[11])
+local not_before = tonumber(ARGV[16])
+local deadline = math.max(now, not_before) + tonumber(ARGV[11])
 
 return accept(function(seats, pace)
   local holds = {}
@@ -31,18 +35,23 @@ return accept(function(seats, pace)
     decided = math.max(decided, seat.reserving)
     return seat.pinned and CODE.RESERVE_PENDING
   end)
-  if code and together then return accepted(first.reserve_job, pace) end
+  if code and together then return accepted(first.reserve_job, pace, time_of(first.reserve_job)) end
   if code then return {code, now, decided, unpack(found)} end
 
   if not first and redis.call('ZCARD', jobs_key) >= tonumber(ARGV[12]) then return {CODE.QUEUE_FULL, now} end
+  if not_before > now then
+    local latest = now + ARGV[17]
+    for _, seat in ipairs(holds) do latest = math.max(now, math.min(latest, seat.expires - 1)) end
+    if not_before > latest then return {CODE.DELAY_TOO_LONG, now, latest} end
+  end
   for _, seat in ipairs(holds) do
     if seat.reserve_job ~= '' then deadline = math.min(deadline, seat.expires) end
   end
-  open_job('RESERVE_SEAT', deadline, ARGV[13])
+  open_job('RESERVE_SEAT', deadline, ARGV[13], ARGV[15], not_before)
   if ARGV[14] ~= '' then redis.call('HSET', job_key, 'reference', ARGV[14]) end
   for _, seat in ipairs(holds) do
     redis.call('HSET', seat.key, 'reservingUntil', deadline, 'reserveJob', job_id)
     set_hold_end(seat, math.max(seat.expires, deadline))
   end
-  return accepted(job_id, pace)
+  return accepted(job_id, pace, not_before)
 end)

@@ -3,7 +3,7 @@ Guarantee: an open job gets the verdict; an ended one stays as it is.
 KEYS  1 to 7 as in _job, 8 event:{E}:picked zset, 9 event:{E}:failures stream, and the keys of the seats that it was entered with
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 code: NO_SEATS_TOGETHER or TOO_FEW_SEATS;
       10 most free seats next to one another; 11 free seats
-Returns {code, now ms, createdAt ms}; {stored code, now ms} of a job that had ended; {JOB_UNKNOWN, now ms} ]]
+Returns {code, now ms, since ms}; {stored code, now ms} of a job that had ended; {JOB_UNKNOWN, now ms} ]]
 -- @include clock
 -- @include job
 local job = load_job()

@@ -4,7 +4,7 @@ With DEADLINE_PASSED it acts only from the deadline on, whatever the caller's cl
 KEYS  1 to 7 as in _job, then 8 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 code: DEADLINE_PASSED or
       INTERNAL_ERROR
-Returns {code, now ms, createdAt ms}; {stored code, now ms} of a job that had ended;
+Returns {code, now ms, since ms}; {stored code, now ms} of a job that had ended;
       {code, now ms} with NOT_DUE, JOB_UNKNOWN ]]
 -- @include clock
 -- @include job

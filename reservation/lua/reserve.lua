@@ -4,9 +4,9 @@ it is. The reservation is known by the id of its job. Run again it returns the s
 it does nothing; past the job's deadline it fails the job. If it ends without a reservation, its pins go.
 KEYS  1 to 7 as in _job, then 8 event:{E}:buyer:<uuid> zset, 9 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms
-Returns {code, now ms, createdAt ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
+Returns {code, now ms, since ms} with RESERVED, RESERVED_ALREADY, SEAT_RESERVED,
       HOLD_EXPIRED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
-      {JOB_UNKNOWN, now ms} ]]
+      {JOB_UNKNOWN, now ms}; {NOT_DUE, now ms} before its time ]]
 -- @include clock
 -- @include job
 local buyer_key, result_ttl_ms = KEYS[8], ARGV[8]
@@ -14,6 +14,7 @@ local buyer_key, result_ttl_ms = KEYS[8], ARGV[8]
 local job = load_job()
 if not job then return {CODE.JOB_UNKNOWN, now} end
 if job.ended then return {job.code, now} end
+if job.later and now < job.since then return {CODE.NOT_DUE, now} end
 local seats = load_seats()
 if not seats then return end_job(job, 'completed', CODE.SEAT_UNKNOWN, result_ttl_ms) end
 if now >= job.deadline then

@@ -12,6 +12,7 @@ from typing import Any
 
 from reservation.codes import Code
 from reservation.errors import (
+    DelayTooLong,
     HoldCeiling,
     LimitReached,
     NotFound,
@@ -29,7 +30,7 @@ from reservation.events import EventLoad, FreeList, Seating
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
 from reservation.models import Conflict, Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
-from reservation.seats import Accepted, Policy, Verdict
+from reservation.seats import NEXT, Accepted, Policy, Turn, Verdict
 
 STATUS_LETTERS: dict[SeatStatus, str] = {"Available": "A", "On hold": "H", "Reserved": "R"}
 IN_FAVOUR = {Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY}
@@ -80,6 +81,8 @@ class JobEntry:
     Attributes:
         ends: of a hold, when each seat's ends.
         against: of a refusal, the seats in the way.
+        ticket: its number in the order of those that may be carried out; 0 until it is started.
+        due: when it may be carried out at the earliest, if that was ahead.
     """
 
     task: Task
@@ -93,6 +96,13 @@ class JobEntry:
     ends: list[int] = field(default_factory=list)
     against: list[tuple[SeatId, SeatStatus]] = field(default_factory=list)
     reference: str = ""
+    ticket: int = 0
+    due: int = 0
+
+    @property
+    def place(self) -> float:
+        """Where it is kept among the open ones."""
+        return self.ticket - 1e12 * self.task.vip if self.ticket else 1e15 + self.due
 
     def stored(self) -> dict[str, str]:
         """Its hash."""
@@ -102,12 +112,14 @@ class JobEntry:
             "sentAt": self.sent,
             "attempts": self.attempts,
             **({} if self.code is None else {"code": int(self.code)}),
+            **({"notBefore": self.due} if self.due else {}),
             **self.end,
         }
         of_seats = {
             "expiresAt": " ".join(map(str, self.ends)),
             "against": " ".join(f"{seat.number}{STATUS_LETTERS[status]}" for seat, status in self.against),
             "reference": self.reference,
+            "priority": "vip" if self.task.vip else "",
         }
         return {
             "type": self.task.type,
@@ -136,6 +148,7 @@ class Model:
         self.seats = {SeatId(event_id, number): SeatEntry() for number in range(1, seats + 1)}
         self.jobs: dict[JobId, JobEntry] = {}
         self.changes: list[dict[str, str]] = []
+        self.tickets = 0
         self.calls: dict[str, list[int]] = {}
         self.lists: dict[str, list[str]] = {}
         self.maps: dict[str, str] = {}
@@ -162,14 +175,32 @@ class Model:
         return {s: seat.ends for s, seat in self.seats.items() if self.live(s) and seat.user == user}
 
     def open(self) -> list[JobId]:
-        """Jobs that have not ended, in the order of their acceptance."""
-        return [job_id for job_id, job in self.jobs.items() if job.code is None]
+        """Jobs that have not ended, in the order in which they are carried out: four VIP jobs, then another one; last
+        those for later."""
+        jobs = [job_id for job_id, job in self.jobs.items() if job.code is None]
+        jobs.sort(key=lambda job_id: (self.jobs[job_id].place, str(job_id)))
+        lanes: dict[bool | None, list[JobId]] = {True: [], False: [], None: []}
+        for job_id in jobs:
+            job = self.jobs[job_id]
+            lanes[job.task.vip if job.ticket else None].append(job_id)
+        vips, others, later = lanes.values()
+        order: list[JobId] = []
+        while vips or others:
+            order += vips[:4] + others[:1]
+            vips, others = vips[4:], others[1:]
+        return order + later
+
+    def startable(self) -> list[JobId]:
+        """Jobs whose time has come and that nobody has started, by that."""
+        return [job_id for job_id in self.open() if not self.jobs[job_id].ticket and self.jobs[job_id].due <= self.now]
 
     def ends(self) -> list[int]:
         """When something will end by itself: holds, pins, and the time of open jobs."""
         holds = [seat for seat in self.seats.values() if seat.status == "On hold"]
         times = {seat.expires_at for seat in holds} | {seat.pinned_until for seat in holds}
-        return sorted(t for t in times | {self.jobs[j].deadline for j in self.open()} if t > self.now)
+        jobs = [self.jobs[j] for j in self.open()]
+        times |= {job.deadline for job in jobs} | {job.due for job in jobs}
+        return sorted(t for t in times if t > self.now)
 
     # The calls of Seats
 
@@ -194,19 +225,32 @@ class Model:
             reservations=[self.get(s) for s in sorted(sold, key=lambda s: (self.seats[s].reserved_at, str(s)))],
         )
 
-    def accept_hold(self, seats: Group, user: str, job_id: JobId, request_id: str) -> Accepted:
+    def accept_hold(self, seats: Group, user: str, job_id: JobId, request_id: str, *, turn: Turn = NEXT) -> Accepted:
         if job_id in self.jobs:
             return self._accepted(job_id)
-        self._refuse(seats, partial(self._against_hold, user))
-        held, wanted = len(self.holds(user)), [s for s in seats if not self.live(s)]
-        if wanted and held + len(wanted) > self.policy.max_held:
-            raise LimitReached(self.policy.max_held, held, len(wanted))
+        if turn.not_before > self.now:
+            if turn.not_before > self.now + self.policy.max_delay_ms:
+                raise DelayTooLong(self.now + self.policy.max_delay_ms)
+            if 2 * sum(not self.jobs[other].ticket for other in self.open()) >= self.policy.max_open_jobs:
+                raise QueueFull(self.policy.max_open_jobs)
+        else:
+            self._refuse(seats, partial(self._against_hold, user))
+            held, wanted = len(self.holds(user)), [s for s in seats if not self.live(s)]
+            if wanted and held + len(wanted) > self.policy.max_held:
+                raise LimitReached(self.policy.max_held, held, len(wanted))
         self._check_queue()
-        deadline = self.now + self.policy.hold_deadline_ms
-        return self._open(job_id, Task("HOLD_SEAT", tuple(seats), user, request_id), deadline)
+        deadline = max(self.now, turn.not_before) + self.policy.hold_deadline_ms
+        return self._open(job_id, Task("HOLD_SEAT", tuple(seats), user, request_id, vip=turn.vip), deadline, turn)
 
     def accept_reserve(
-        self, seats: Group, user: str, job_id: JobId, request_id: str, *, reference: str = ""
+        self,
+        seats: Group,
+        user: str,
+        job_id: JobId,
+        request_id: str,
+        *,
+        reference: str = "",
+        turn: Turn = NEXT,
     ) -> Accepted:
         def why(seat_id: SeatId) -> Refused | None:
             if self.seats[seat_id].status == "Reserved":
@@ -226,11 +270,15 @@ class Model:
         self._refuse(seats, lambda s: ReservePending(decided) if s in pinned else None)
         if not holds:
             self._check_queue()
+        latest = min([self.now + self.policy.max_delay_ms, *(seat.expires_at - 1 for seat in holds.values())])
+        if turn.not_before > max(self.now, latest):
+            raise DelayTooLong(max(self.now, latest))
         once_more = [seat.expires_at for seat in holds.values() if seat.pinned_by]
-        deadline = min([self.now + self.policy.reserve_deadline_ms, *once_more])
+        deadline = min([max(self.now, turn.not_before) + self.policy.reserve_deadline_ms, *once_more])
         for seat_id, seat in holds.items():
             self.seats[seat_id] = replace(seat, pinned_until=deadline, pinned_by=str(job_id))
-        accepted = self._open(job_id, Task("RESERVE_SEAT", tuple(seats), user, request_id), deadline)
+        task = Task("RESERVE_SEAT", tuple(seats), user, request_id, vip=turn.vip)
+        accepted = self._open(job_id, task, deadline, turn)
         self.jobs[job_id].reference = reference
         return accepted
 
@@ -238,6 +286,8 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or job.code is not None:
             return self._verdict_of(job)
+        if self.now < job.due:
+            return Verdict(Code.NOT_DUE, self.now, None)
         if self.now >= job.deadline:
             return self._end(job, Code.DEADLINE_PASSED)
         try:
@@ -261,6 +311,8 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or job.code is not None:
             return self._verdict_of(job)
+        if self.now < job.due:
+            return Verdict(Code.NOT_DUE, self.now, None)
         if self.now >= job.deadline:
             self._unpin(seats, job_id, request_id)
             return self._end(job, Code.DEADLINE_PASSED)
@@ -347,6 +399,8 @@ class Model:
                 reference=job.reference or None,
             ),
             status=job.status,
+            priority="vip" if job.task.vip else "standard",
+            not_before=job.due or None,
             created_at=job.created,
             deadline=job.deadline,
             server_time=self.now,
@@ -362,9 +416,17 @@ class Model:
             }
         )
 
-    def open_jobs(self) -> list[OpenJob]:
-        entries = [(job_id, self.jobs[job_id]) for job_id in self.open()]
-        return [OpenJob(job_id, job.task, job.created, job.deadline, job.sent, job.attempts) for job_id, job in entries]
+    def open_jobs(self, *, vip: bool) -> list[OpenJob]:
+        jobs = [(job_id, self.jobs[job_id]) for job_id in self.open()]
+        return [self.open_job(job_id) for job_id, job in jobs if job.ticket and job.task.vip == vip]
+
+    def open_job(self, job_id: JobId) -> OpenJob:
+        job = self.jobs[job_id]
+        return OpenJob(job_id, job.task, job.due or job.created, job.deadline, job.sent, job.attempts)
+
+    def start(self, job_id: JobId) -> None:
+        self.tickets += 1
+        self.jobs[job_id].ticket, self.jobs[job_id].sent = self.tickets, self.now
 
     def mark_active(self, job_id: JobId) -> None:
         if (job := self.jobs.get(job_id)) and job.status == "waiting":
@@ -381,7 +443,7 @@ class Model:
 
     def load(self, _event_id: str) -> EventLoad:
         holds = sum(seat.status == "On hold" for seat in self.seats.values())
-        return EventLoad(True, self.now, len(self.due()), holds, len(self.open()))
+        return EventLoad(True, self.now, len(self.due()), holds, len(self.open()), len(self.startable()))
 
     def list_free(self, after: int, limit: int, known: str) -> FreeList:
         due = self.due()
@@ -417,11 +479,11 @@ class Model:
         """What is to be in the store."""
         kept: dict[str, Any] = {
             "version": str(len(self.changes)),
-            "tickets": str(len(self.jobs)),
+            "tickets": str(self.tickets),
             "changes": self.changes,
             "available": {str(s): s.number for s, seat in self.seats.items() if seat.status == "Available"},
             "holds": {str(s): seat.ends for s, seat in self.seats.items() if seat.status == "On hold"},
-            "jobs": {str(j): ticket for ticket, j in enumerate(self.jobs, 1) if self.jobs[j].code is None},
+            "jobs": {str(j): self.jobs[j].place for j in self.open()},
         }
         for user in users:
             sold = {s: seat for s, seat in self.seats.items() if seat.status == "Reserved" and seat.user == user}
@@ -439,6 +501,7 @@ class Model:
             self.seats[seat_id] = replace(seat, **{t: getattr(seat, t) - ms for t in times if getattr(seat, t)})
         for job in self.jobs.values():
             job.created, job.deadline, job.sent = job.created - ms, job.deadline - ms, job.sent - ms
+            job.due = job.due and job.due - ms
             job.end.update({t: job.end[t] - ms for t in ("completedAt",) if t in job.end})
             job.ends = [ends - ms for ends in job.ends]
 
@@ -494,13 +557,21 @@ class Model:
 
         self._refuse(seats, why)
 
-    def _open(self, job_id: JobId, task: Task, deadline: int) -> Accepted:
-        self.jobs[job_id] = JobEntry(task, self.now, deadline, self.now)
+    def _open(self, job_id: JobId, task: Task, deadline: int, turn: Turn) -> Accepted:
+        if turn.not_before > self.now:
+            job = JobEntry(task, self.now, deadline, turn.not_before, due=turn.not_before)
+        else:
+            self.tickets += 1
+            job = JobEntry(task, self.now, deadline, self.now, ticket=self.tickets)
+        self.jobs[job_id] = job
         return self._accepted(job_id)
 
     def _accepted(self, job_id: JobId) -> Accepted:
-        rank = self.open().index(job_id) if job_id in self.open() else 0
-        return Accepted(str(job_id), rank, pace_us=0, lag_ms=0)
+        rank, delay_ms = 0, 0
+        if job_id in self.open():
+            rank = self.open().index(job_id)
+            delay_ms = 0 if self.jobs[job_id].ticket else max(0, self.jobs[job_id].due - self.now)
+        return Accepted(str(job_id), rank, pace_us=0, lag_ms=0, delay_ms=delay_ms)
 
     def _verdict_of(self, job: JobEntry | None) -> Verdict:
         return Verdict(Code.JOB_UNKNOWN if job is None or job.code is None else job.code, self.now, None)
@@ -508,7 +579,7 @@ class Model:
     def _end(self, job: JobEntry, code: Code, **more: int) -> Verdict:
         job.status = "failed" if code in NO_VERDICT else "completed"
         job.code, job.end = code, {"completedAt": self.now, **more}
-        return Verdict(code, self.now, self.now - job.created)
+        return Verdict(code, self.now, self.now - (job.due or job.created))
 
     def _reserved(self, seat_id: SeatId, seat: SeatEntry) -> Seat:
         return Seat(

@@ -22,6 +22,7 @@ from reservation import keys
 from reservation.checks import check
 from reservation.connections import connect
 from reservation.errors import StateUnavailable
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
 from reservation.metrics import exposition, registry
@@ -121,9 +122,9 @@ def test_events_are_spread_over_the_nodes(store: Store, nodes: RedisCluster) -> 
 
 def test_a_fleet_is_seen_whole(store: Store) -> None:
     """What its script looks at is in one slot."""
-    store.fleet.beat(keys.WORKERS, "a worker", 7)
+    store.fleet.beat(keys.WORKERS, "a worker", Lag(7, 3))
     store.fleet.beat(keys.SWEEPERS, "a sweeper")
-    assert tuple(store.fleet.load()) == (1, 1, 7)
+    assert tuple(store.fleet.load()) == (1, 1, 7, 3)
 
 
 def test_queues_are_spread_over_the_nodes_by_event(store: Store, queue: Queue, nodes: RedisCluster) -> None:
@@ -298,7 +299,7 @@ def test_the_end_of_a_job_is_heard_wherever_its_event_is(
             rounds.work()
 
     for job in jobs.values():
-        rounds.start(lambda job=job: told.append(waits.job(job, 60, 0, None)))  # type: ignore[misc]  # bound now
+        rounds.start(lambda job=job: told.append(waits.job(job, 60, Lag(), None)))  # type: ignore[misc]  # bound now
         go_on()
     hearers = [node.client for node in nodes.primaries()]
     wait_for(lambda: any(count for node in hearers for _, count in node.pubsub_numsub(waits._channel)))

@@ -16,9 +16,11 @@ from actors.sweeper import Sweeper
 from reservation import keys
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.metrics import exposition, registry
 from reservation.models import Event
+from reservation.seats import Turn
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.app import Services, create_app, is_slow
@@ -164,13 +166,18 @@ def test_the_service_as_a_whole(
         if number == 1:
             now = store.events.load(event.id).now
             store.client.hset(keys.job(job), "createdAt", now - 60_000)
-    store.fleet.beat(keys.WORKERS, "one", 250)
+    later = Turn(vip=True, not_before=store.events.load(events[0].id).now + 60_000)
+    vip = JobId.new(events[0].id)
+    store.seats.accept_hold(SeatId(events[0].id, 3), user, vip, turn=later)
+    queue.send_jobs([(vip, store.jobs.task(vip))])
+    store.fleet.beat(keys.WORKERS, "one", Lag(250, 20))
     store.fleet.beat(keys.WORKERS, "two")
     store.fleet.beat(keys.SWEEPERS, "three")
     found = _read(store, queue)
     assert found["reservation_holds_active"] == 5
-    assert found["reservation_jobs_open"] == 3
-    assert found["reservation_queue_messages"] == 3
+    assert (found["reservation_jobs_open"], found["reservation_jobs_later"]) == (4, 1)
+    assert (found["reservation_queue_messages"], found["reservation_vip_messages"]) == (4, 1)
+    assert (found["reservation_queue_lag_seconds"], found["reservation_vip_lag_seconds"]) == (0.25, 0.02)
     assert 60 <= found["reservation_oldest_job_seconds"] < 70
     assert found["reservation_active_events"] == 5
     assert (found["reservation_workers"], found["reservation_sweepers"]) == (2, 1)

@@ -37,7 +37,7 @@ from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
 from reservation.models import Job
 from reservation.pipelining import Pipelining
-from reservation.seats import Accepted, Verdict
+from reservation.seats import Accepted, Turn, Verdict
 from reservation.servers import bare
 from reservation.settings import Settings
 from reservation.store import Store
@@ -47,6 +47,7 @@ from tests.integration.seat_model import Model
 T = TypeVar("T")
 When = Literal["now", "later", "before", "at", "after"]
 Numbers = tuple[int, ...]
+Wanted = tuple[bool, int | None]
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 SEATS = 3
@@ -54,10 +55,19 @@ USERS = [str(UUID(int=number)) for number in (1, 2)]
 
 #: What comes up, by call. If it does not, the test has looked at too little.
 EXPECTED = {
-    "accept_hold": {"Accepted", "LimitReached", "QueueFull", "SeatHeld", "SeatReserved"},
-    "accept_reserve": {"Accepted", "NotHolder", "NotOnHold", "QueueFull", "ReservePending", "SeatReserved"},
-    "hold": {"HELD", "HELD_ALREADY", "SEAT_HELD", "SEAT_RESERVED", "LIMIT_REACHED", "DEADLINE_PASSED"},
-    "reserve": {"RESERVED", "RESERVED_ALREADY", "DEADLINE_PASSED"},
+    "accept_hold": {"Accepted", "DelayTooLong", "LimitReached", "QueueFull", "SeatHeld", "SeatReserved"},
+    "accept_reserve": {
+        "Accepted",
+        "DelayTooLong",
+        "NotHolder",
+        "NotOnHold",
+        "QueueFull",
+        "ReservePending",
+        "SeatReserved",
+    },
+    "hold": {"HELD", "HELD_ALREADY", "SEAT_HELD", "SEAT_RESERVED", "LIMIT_REACHED", "DEADLINE_PASSED", "NOT_DUE"},
+    "reserve": {"RESERVED", "RESERVED_ALREADY", "DEADLINE_PASSED", "NOT_DUE"},
+    "start_due": {"none", "some"},
     "fail": {"DEADLINE_PASSED", "INTERNAL_ERROR", "NOT_DUE", "HELD"},
     "refresh": {"list", "HoldCeiling", "NotHolder", "NotOnHold", "ReservePending", "SeatReserved"},
     "release": {"NoneType", "NotHolder", "ReservePending", "SeatReserved"},
@@ -67,7 +77,8 @@ EXPECTED = {
 #: Makes all that is stored older by so many ms. Scripts do nothing with a stored time but compare it with
 #: the clock, so to them it is as if that time had passed.
 GROW_OLDER = """
-local times = {'heldAt', 'expiresAt', 'reservingUntil', 'reservedAt', 'createdAt', 'completedAt', 'deadline', 'sentAt'}
+local times = {'heldAt', 'expiresAt', 'reservingUntil', 'reservedAt', 'createdAt', 'completedAt', 'deadline', 'sentAt',
+  'notBefore'}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local hash, ttl = redis.call('TYPE', key).ok == 'hash', redis.call('PTTL', key)
   for _, field in ipairs(hash and times or {}) do
@@ -77,6 +88,9 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   end
   local of_times = string.find(key, ':hold') or string.find(key, ':buyer:')
   for _, member in ipairs(of_times and redis.call('ZRANGE', key, 0, -1) or {}) do
+    redis.call('ZINCRBY', key, -ARGV[1], member)
+  end
+  for _, member in ipairs(string.find(key, ':jobs') and redis.call('ZRANGEBYSCORE', key, 1e15, '+inf') or {}) do
     redis.call('ZINCRBY', key, -ARGV[1], member)
   end
   if ttl >= 0 then redis.call('PEXPIRE', key, ttl - ARGV[1]) end
@@ -102,6 +116,11 @@ given = st.sampled_from(
     ["as it is", "as it is", "held", "pinned", "one pinned", "pinned late", "refreshed late", "others held"]
 )
 given_too = st.sampled_from(["as it is", "held", "sold", "sold", "one sold"])
+#: When a job shall be carried out: as VIP, and in how many ms. More than MOST_LATER_MS is too late.
+MOST_LATER_MS = 4_000
+a_turn = st.sampled_from(
+    [*[(False, None)] * 5, (True, None), (True, None), (False, 1_000), (True, 1_000), (False, 3_000), (False, 5_000)]
+)
 #: At once; a while later, in which nothing ends; a ms before the next end of something, then, or a ms after.
 when: st.SearchStrategy[When] = st.sampled_from(["now", "now", "now", "now", "later", "before", "at", "at", "after"])
 #: What becomes of a reply. If it is lost, redis-py sends the call again; and somebody else may get the seat
@@ -141,19 +160,37 @@ class Machine(RuleBasedStateMachine):
 
     # What may happen
 
-    @rule(seats=some_seats, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
+    @rule(
+        seats=some_seats,
+        the_holder=the_holder,
+        given=given,
+        asked=when,
+        reply=reply,
+        turn=a_turn,
+        end=an_end,
+        ended=when,
+    )
     def hold(
-        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When
+        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, turn: Wanted, end: str, ended: When
     ) -> None:
         """A job from its acceptance to its end, or left open."""
-        self._ask("accept_hold", seats, the_holder, given, asked, reply)
+        self._ask("accept_hold", seats, the_holder, given, asked, reply, turn)
         self._end_latest(end, ended)
 
-    @rule(seats=some_seats, the_holder=the_holder, given=given, asked=when, reply=reply, end=an_end, ended=when)
+    @rule(
+        seats=some_seats,
+        the_holder=the_holder,
+        given=given,
+        asked=when,
+        reply=reply,
+        turn=a_turn,
+        end=an_end,
+        ended=when,
+    )
     def reserve(
-        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, end: str, ended: When
+        self, seats: Numbers, the_holder: bool, given: str, asked: When, reply: str, turn: Wanted, end: str, ended: When
     ) -> None:
-        self._ask("accept_reserve", seats, the_holder, given, asked, reply)
+        self._ask("accept_reserve", seats, the_holder, given, asked, reply, turn)
         self._end_latest(end, ended)
 
     @rule(seats=some_seats, the_holder=the_holder, given=given, when=when, reply=reply)
@@ -205,11 +242,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(seat=a_seat, the_holder=the_holder, nth=nth, started=st.booleans(), end=an_end, when=when)
     def sweep(self, seat: int, the_holder: bool, nth: int, started: bool, end: str, when: When) -> None:
-        """Two sweepers see the same open job, and one sends it again. Then what is due is freed, and meanwhile a
-        seat may be held anew."""
+        """What may be started is, once. Two sweepers see the same open job, and one sends it again. Then what is due is
+        freed, and meanwhile a seat may be held anew."""
         self._ask("accept_hold", (seat,), the_holder)
-        open_jobs = self.store.jobs.open_jobs(self.event, 0, 100)
-        self._check(open_jobs, self.model.open_jobs())
+        self._start_due()
+        self._start_due()
+        open_jobs = [job for vip in (True, False) for job in self.store.jobs.open_jobs(self.event, 0, 100, vip=vip)]
+        self._check(open_jobs, self.model.open_jobs(vip=True) + self.model.open_jobs(vip=False))
         if open_jobs:
             job = open_jobs[nth % len(open_jobs)]
             if started:
@@ -256,6 +295,7 @@ class Machine(RuleBasedStateMachine):
         given: str = "as it is",
         when: When = "now",
         reply: str = "comes",
+        turn: Wanted = (False, None),
     ) -> None:
         seats = tuple(SeatId(self.event, number) for number in numbers)
         self._bring_about(given, seats)
@@ -274,7 +314,12 @@ class Machine(RuleBasedStateMachine):
             self.interrupt = lose_reply
         own = [JobId.new(self.event)] if call.startswith("accept") else [user] if call == "cancel" else []
         request_id = next(self.requests)
-        named = {"reference": f"order {request_id}"} if call == "accept_reserve" and seats[0].number == 1 else {}
+        named: dict[str, Any] = {}
+        if call == "accept_reserve" and seats[0].number == 1:
+            named["reference"] = f"order {request_id}"
+        vip, later_ms = turn
+        if vip or later_ms:
+            named["turn"] = Turn(vip, (later_ms and self._clock_ms() + later_ms) or 0)
         self._both(call, seats, user, *own, request_id, **named)
 
     def _bring_about(self, given: str, seats: Sequence[SeatId]) -> None:
@@ -301,7 +346,7 @@ class Machine(RuleBasedStateMachine):
     def _end_latest(self, end: str, when: When = "now") -> None:
         self._await(when)
         if jobs := self.model.open():
-            self._end(end, jobs[-1])
+            self._end(end, max(jobs, key=list(self.model.jobs).index))
 
     def _end(self, end: str, job_id: JobId) -> None:
         unknown = Task("HOLD_SEAT", (SeatId(self.event, 1),), USERS[0], "")
@@ -317,6 +362,19 @@ class Machine(RuleBasedStateMachine):
     def _start(self, job_id: JobId) -> None:
         self.store.jobs.mark_active(job_id)
         self.model.mark_active(job_id)
+
+    def _start_due(self) -> None:
+        """Has those started whose time has come, as a sweeper does that has just looked at the clock."""
+        self.model.now = self._clock_ms()
+        due = self.model.startable()
+        started = self.store.jobs.start_due(self.event, self.model.now)
+        self._check([job.job_id for job in started], due)
+        for job in started:
+            assert self.model.now <= job.sent_at <= self._clock_ms()
+            self.model.now = job.sent_at
+            self.model.start(job.job_id)
+        self._check(started, [self.model.open_job(job_id) for job_id in due])
+        self.outcomes["start_due"].add("some" if due else "none")
 
     def _claim_resend(self, job: OpenJob) -> None:
         began, claimed, ended = self._clock_ms(), self.store.jobs.claim_resends([job]), self._clock_ms()
@@ -520,6 +578,7 @@ def hurried(
         hold_job_deadline=5,
         reserve_job_deadline=7,
         job_result_ttl=86_400,
+        max_job_delay=MOST_LATER_MS / 1_000,
     )
     store = Store.connect(settings, connections=4)
     # What happens while a call is under way, happens in the same thread.

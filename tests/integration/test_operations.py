@@ -12,6 +12,7 @@ from actors.queue import Queue
 from reservation import keys
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.seats import Verdict
@@ -34,13 +35,13 @@ def test_it_shows_what_is_going_on(client: testing.TestClient, store: Store, eve
     store.counts.job_ended("HOLD_SEAT", JobId.parse(JOB), Verdict(Code.DEADLINE_PASSED, 1767225600000, 30_010))
     store.counts.job_ended("HOLD_SEAT", JobId.parse(JOB), Verdict(Code.HELD, 1767225600000, 4))
     store.counts.holds_expired(3)
-    store.fleet.beat(keys.WORKERS, "one", 250)
+    store.fleet.beat(keys.WORKERS, "one", Lag(250, 20))
     store.fleet.beat(keys.SWEEPERS, "two")
     answer = client.simulate_get(PATH)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     found = answer.json
     assert 0 <= store.events.load(event.id).now - found["time"] < 60_000
-    assert found["queue"] == {"messages": 0, "lagSeconds": 0.25}
+    assert found["queue"] == {"messages": 0, "lagSeconds": 0.25, "vipMessages": 0, "vipLagSeconds": 0.02}
     assert (found["workers"], found["sweepers"], found["openJobs"], found["holds"]) == (1, 1, 1, 1)
     assert 0 <= found["oldestJobSeconds"] < 60
     assert found["expired"] == 3
@@ -97,7 +98,7 @@ def test_without_the_queue_the_rest_is_there(make_client: Make, server: Embedded
     client = make_client(broker_url=server.url())
     server.stop()
     found = client.simulate_get(PATH).json
-    assert found["queue"] == {"lagSeconds": 0}
+    assert found["queue"] == {"lagSeconds": 0, "vipLagSeconds": 0}
     assert (found["workers"], found["holds"], found["failed"]) == (0, 0, [])
 
 

@@ -10,9 +10,11 @@ from rich.console import Console
 from actors.queue import Queue
 from reservation import keys
 from reservation.embedded import EmbeddedRedis
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
 from reservation.models import Event
+from reservation.seats import Turn
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_cli.status import Health, Reading, Watch, render
@@ -21,7 +23,7 @@ from tests.integration.conftest import commands
 
 
 def _alive(store: Store) -> None:
-    store.fleet.beat(keys.WORKERS, "a worker", 7)
+    store.fleet.beat(keys.WORKERS, "a worker", Lag(7, 3))
     store.fleet.beat(keys.SWEEPERS, "a sweeper")
 
 
@@ -50,10 +52,20 @@ def test_jobs_holds_and_messages_are_counted(
         store.seats.accept_hold(seat, buyer.user, job)
         store.client.hincrby(keys.job(job), "createdAt", -5_000 * number)
         queue.send_jobs([(job, Task("HOLD_SEAT", (seat,), buyer.user, ""))])
+    later = Turn(not_before=store.events.load(event.id).now + 60_000)
+    store.seats.accept_hold(SeatId(event.id, 4), buyer.user, JobId.new(event.id), turn=later)
+    vip = Task("HOLD_SEAT", (SeatId(event.id, 5),), buyer.user, "", vip=True)
+    queue.send_jobs([(JobId.new(event.id), vip)])
     reading = _watch(settings).read()
-    assert (reading.open_jobs, reading.holds, reading.waiting, reading.active) == (2, 1, 2, 1)
+    assert (reading.open_jobs, reading.later, reading.holds, reading.active) == (3, 1, 1, 1)
+    assert (reading.waiting, reading.vip_waiting) == (3, 1)
     assert 10_000 <= reading.oldest_ms < 15_000
-    assert [(e.id, e.name, e.open_jobs, e.holds) for e in reading.busiest] == [(event.id, "Opening night", 2, 1)]
+    assert [(e.id, e.name, e.open_jobs, e.holds) for e in reading.busiest] == [(event.id, "Opening night", 3, 1)]
+    shown = Console(width=200)
+    with shown.capture() as lines:
+        shown.print(render(reading, "here"))
+    assert "3 messages waiting, 1 of them of VIP jobs" in lines.get()
+    assert "3, 1 of them for later, the oldest 1" in lines.get()
 
 
 def test_the_rate_is_of_jobs_that_ended_in_between(

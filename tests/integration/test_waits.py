@@ -11,6 +11,7 @@ from falcon import testing
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import StateUnavailable
+from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.rounds import Rounds
@@ -267,7 +268,7 @@ def test_who_has_gone_keeps_no_place(loop: Loop, store: Store, event: Event, use
     queued, gone = post(loop.client, "/seats/hold", _wish(event, user)).json, threading.Event()
     told: list[Any] = []
     job_id, waits = JobId.parse(queued["jobId"]), loop.services.waits
-    loop._rounds.start(lambda: told.append(waits.job(job_id, 30, 0, None, gone.is_set)))
+    loop._rounds.start(lambda: told.append(waits.job(job_id, 30, Lag(), None, gone.is_set)))
     loop.work()
     _heard(loop, store)
     waits.look()

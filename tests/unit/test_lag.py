@@ -22,7 +22,7 @@ class _Fleet:
         lag_ms = self.lags.pop(0)
         if lag_ms is None:
             raise StateUnavailable
-        return Load(1, 1, lag_ms)
+        return Load(1, 1, lag_ms, 2 * lag_ms)
 
 
 def test_it_is_read_once_a_second() -> None:
@@ -30,10 +30,10 @@ def test_it_is_read_once_a_second() -> None:
     fleet = _Fleet(5, 9)
     with freeze_time("2026-01-01") as clock:
         lag = QueueLag(cast(Fleet, fleet))
-        assert [lag.ms(), lag.ms(), lag.ms()] == [5, 5, 5]
+        assert [lag.read(), lag.read(), lag.read()] == [(5, 10)] * 3
         assert fleet.asked == 1
         clock.tick(timedelta(seconds=1.1))
-        assert [lag.ms(), lag.ms()] == [9, 9]
+        assert [lag.read(), lag.read()] == [(9, 18)] * 2
         assert fleet.asked == 2
 
 
@@ -41,8 +41,8 @@ def test_without_an_answer_the_last_known_stands() -> None:
     """It is only an estimate."""
     with freeze_time("2026-01-01") as clock:
         lag = QueueLag(cast(Fleet, _Fleet(5, None, 7)))
-        assert lag.ms() == 5
+        assert lag.read() == (5, 10)
         clock.tick(timedelta(seconds=1.1))
-        assert lag.ms() == 5
+        assert lag.read() == (5, 10)
         clock.tick(timedelta(seconds=1.1))
-        assert lag.ms() == 7
+        assert lag.read() == (7, 14)

@@ -37,6 +37,7 @@ class BestAvailable(Acceptance):
             "too-few-seats",
             "limit-reached",
             "sales-not-open",
+            "delay-too-long",
             "admission-required",
             "queue-full",
             "state-unavailable",
@@ -55,9 +56,10 @@ class BestAvailable(Acceptance):
             wish.user,
             job_id,
             request_id,
-            lag_ms=self._lag.ms(),
+            lag_ms=self._lag.read().of(vip=wish.turn.vip),
             once=wish.once,
             admission=admission(req),
+            turn=wish.turn,
         )
-        task = Task("HOLD_SEAT", seats, wish.user, request_id, group.adjacent)
+        task = Task("HOLD_SEAT", seats, wish.user, request_id, group.adjacent, wish.turn.vip)
         self._answer(req, resp, job_id, accepted, task, "Your request for the best seats is in the queue.")

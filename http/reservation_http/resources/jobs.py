@@ -57,7 +57,7 @@ class JobStatus:
         viewer = self._access.reader(req, "jobs").viewer
         parsed = path_id(JobId.parse, job_id)
         wait_s = read_query(req, JobQuery).wait if req.query_string else 0  # most ask without, and often
-        job = await_job(req, self._waits, parsed, wait_s, self._lag.ms(), viewer) if wait_s else None
+        job = await_job(req, self._waits, parsed, wait_s, self._lag.read(), viewer) if wait_s else None
         if job is None:
             job = self._read(parsed, viewer)
         req.context.job_id = job.id
@@ -65,9 +65,9 @@ class JobStatus:
         write(resp, job)
 
     def _read(self, job_id: JobId, viewer: str | None) -> Job:
-        job = self._jobs.read(job_id, self._lag.ms(), viewer)
+        job = self._jobs.read(job_id, self._lag.read(), viewer)
         for pause_s in _PAUSES_S:
             if job.ended or job.server_time - job.created_at > _YOUNG_MS or not pause(pause_s):
                 break
-            job = self._jobs.read(job_id, self._lag.ms(), viewer)
+            job = self._jobs.read(job_id, self._lag.read(), viewer)
         return job

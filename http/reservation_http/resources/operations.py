@@ -23,6 +23,10 @@ class Waiting(ApiModel):
     lag_seconds: Annotated[
         float | None, Field(description="How long a message waits for a worker.", examples=[0.012])
     ] = None
+    vip_messages: Annotated[int | None, Field(description="Messages of VIP jobs among them.", examples=[0])] = None
+    vip_lag_seconds: Annotated[
+        float | None, Field(description="How long a message of a VIP job waits.", examples=[0.004])
+    ] = None
 
 
 class Ended(ApiModel):
@@ -66,8 +70,10 @@ class OperationsFigures(ApiModel):
     workers: Annotated[int | None, Field(description="Live worker processes.", examples=[2])] = None
     sweepers: Annotated[int | None, Field(description="Live sweeper processes.", examples=[1])] = None
     open_jobs: Annotated[int | None, Field(description="Jobs that have not ended.", examples=[4])] = None
+    later_jobs: Annotated[int | None, Field(description="Those whose time has not come.", examples=[0])] = None
     oldest_job_seconds: Annotated[
-        float | None, Field(description="How long ago the oldest of them was accepted.", examples=[0.02])
+        float | None,
+        Field(description="How long ago the oldest of them could have been carried out.", examples=[0.02]),
     ] = None
     holds: Annotated[int | None, Field(description="Seats on hold.", examples=[128])] = None
     expired: Annotated[int | None, Field(description="Seats freed because their hold had run out.")] = None
@@ -83,10 +89,16 @@ class OperationsFigures(ApiModel):
         fleet, going_on, totals = figures.fleet, figures.going_on, figures.totals
         return cls(
             time=figures.time_ms,
-            queue=Waiting(messages=figures.messages, lag_seconds=fleet and fleet.lag_ms / 1000),
+            queue=Waiting(
+                messages=figures.messages,
+                lag_seconds=fleet and fleet.lag_ms / 1000,
+                vip_messages=figures.vip_messages,
+                vip_lag_seconds=fleet and fleet.vip_lag_ms / 1000,
+            ),
             workers=fleet and fleet.workers,
             sweepers=fleet and fleet.sweepers,
             open_jobs=going_on and going_on.jobs,
+            later_jobs=going_on and going_on.later,
             oldest_job_seconds=going_on and going_on.oldest_ms / 1000,
             holds=going_on and going_on.holds,
             expired=totals and totals.expired,

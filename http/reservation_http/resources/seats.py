@@ -9,7 +9,7 @@ from actors.queue import Queue
 from reservation.errors import NotFound, StateUnavailable
 from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import Job, OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
+from reservation.models import Holding, Job, OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
 from reservation.seats import Accepted, Seats
 from reservation.waits import Waits
 from reservation_http.access import CREATE_EVENTS, Access
@@ -100,16 +100,17 @@ class Acceptance:
     ) -> None:
         """Posts the message and answers 202; where the client would rather wait, and the job ends meanwhile, 200 with
         the job. The ledger has it: a queue that cannot be reached only delays it."""
-        if accepted.job_id == str(job_id):  # and not one whose message was sent before
+        # Not one whose message was sent before, nor one that a sweeper sends once its time has come.
+        if accepted.job_id == str(job_id) and not accepted.delay_ms:
             self._queue.post_job(job_id, task)
         req.context.job_id = accepted.job_id
         status_endpoint = resp.location = f"/seats/job/{accepted.job_id}/status"
-        job = self._awaited(req, resp, JobId.parse(accepted.job_id), task.user)
+        job = self._awaited(req, resp, accepted, task.user)
         if job is not None and job.ended:
             private(resp)
             write(resp, job)
             return
-        wait_s = estimate_s(accepted.rank, accepted.pace_us, accepted.lag_ms)
+        wait_s = estimate_s(accepted.rank, accepted.pace_us, accepted.lag_ms, accepted.delay_ms)
         queued = QueueResponse(
             message=message,
             job_id=accepted.job_id,
@@ -120,13 +121,14 @@ class Acceptance:
         write(resp, queued, 202)
         resp.retry_after = max(1, wait_s)
 
-    def _awaited(self, req: falcon.Request, resp: falcon.Response, job_id: JobId, user: str) -> Job | None:
-        """The job after as long as the client would wait; None if that is no time, or the ledger cannot say."""
+    def _awaited(self, req: falcon.Request, resp: falcon.Response, accepted: Accepted, user: str) -> Job | None:
+        """The job after as long as the client would wait; None if it cannot end by then, or the ledger cannot say."""
         wait_s = preferred_wait(req)
-        if not wait_s:
+        if accepted.delay_ms >= wait_s * 1000:
             return None
         with suppress(NotFound, StateUnavailable):  # accepted it is in any case; the client reads it later
-            job = await_job(req, self._waits, job_id, wait_s, self._lag.ms(), user)
+            job_id = JobId.parse(accepted.job_id)
+            job = await_job(req, self._waits, job_id, wait_s, self._lag.read(), user)
             if job is not None:
                 resp.set_header("Preference-Applied", f"wait={wait_s}")
             return job
@@ -145,7 +147,7 @@ class SeatHold(Acceptance):
         "holdSeat",
         "Hold seats for a limited time",
         tag="seats",
-        body=SeatAction,
+        body=Holding,
         **ANSWERS_WITH_JOB,
         admission=True,
         problems=(
@@ -154,6 +156,7 @@ class SeatHold(Acceptance):
             "seat-reserved",
             "limit-reached",
             "sales-not-open",
+            "delay-too-long",
             "admission-required",
             "queue-full",
             "state-unavailable",
@@ -163,20 +166,21 @@ class SeatHold(Acceptance):
         """Answers with a job; its verdict says whether you hold the seat. A refusal that is certain
         already comes at once. Holding a seat that you hold succeeds and leaves its expiry. Of several `ids` you get
         all or none; `conflicts` are those that others have. Where the event has a waiting room, show that you were
-        admitted."""
-        action = self._access.action(req)
+        admitted. With a `notBefore` ahead it is accepted whoever has the seats now, and decided then."""
+        action = self._access.action(req, Holding)
         job_id = JobId.new(action.seats[0].event)
         # Not for a reservation: who has a seat on hold is not turned away.
         self._queue.backlog.check()
-        task = Task("HOLD_SEAT", action.seats, action.user, req.context.request_id)
+        task = Task("HOLD_SEAT", action.seats, action.user, req.context.request_id, vip=action.turn.vip)
         accepted = self._seats.accept_hold(
             task.seats,
             task.user,
             job_id,
             task.request_id,
-            lag_ms=self._lag.ms(),
+            lag_ms=self._lag.read().of(vip=action.turn.vip),
             once=action.once,
             admission=admission(req),
+            turn=action.turn,
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to hold this seat is in the queue.")
 
@@ -196,6 +200,7 @@ class SeatReserve(Acceptance):
             "not-on-hold",
             "seat-reserved",
             "reserve-pending",
+            "delay-too-long",
             "queue-full",
             "state-unavailable",
         ),
@@ -207,15 +212,16 @@ class SeatReserve(Acceptance):
         id."""
         action = self._access.action(req, Reserving)
         job_id = JobId.new(action.seats[0].event)
-        task = Task("RESERVE_SEAT", action.seats, action.user, req.context.request_id)
+        task = Task("RESERVE_SEAT", action.seats, action.user, req.context.request_id, vip=action.turn.vip)
         accepted = self._seats.accept_reserve(
             task.seats,
             task.user,
             job_id,
             task.request_id,
-            lag_ms=self._lag.ms(),
+            lag_ms=self._lag.read().of(vip=action.turn.vip),
             once=action.once,
             reference=action.reference,
+            turn=action.turn,
         )
         self._answer(req, resp, job_id, accepted, task, "Your request to reserve this seat is in the queue.")
 
