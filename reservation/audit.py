@@ -102,4 +102,5 @@ def _entry(event_id: str, entry: str, pairs: list[str]) -> AuditEntry:
         actor=fields["actor"] or None,
         job=fields["job"] or None,
         request=fields["request"] or None,
+        reason=fields.get("reason"),
     )

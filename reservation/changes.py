@@ -18,6 +18,8 @@ TRANSITIONS: Mapping[str, tuple[SeatStatus, SeatStatus]] = {
     "released": ("On hold", "Available"),
     "expired": ("On hold", "Available"),
     "cancelled": ("Reserved", "Available"),
+    "blocked": ("Available", "Blocked"),
+    "unblocked": ("Blocked", "Available"),
 }
 
 

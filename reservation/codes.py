@@ -17,6 +17,8 @@ class Code(IntEnum):
     RELEASED = 5
     CLAIMED = 6
     CANCELLED = 7
+    BLOCKED = 8
+    UNBLOCKED = 9
     # Verdicts in a job's favour
     HELD = 10
     HELD_ALREADY = 11
@@ -38,6 +40,7 @@ class Code(IntEnum):
     NOT_OWNER = 32
     HOLD_CEILING = 33
     DELAY_TOO_LONG = 34
+    SEAT_BLOCKED = 35
     NO_SEATS_TOGETHER = 38
     TOO_FEW_SEATS = 39
     # No verdict

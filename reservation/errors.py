@@ -6,7 +6,7 @@ from math import ceil
 from reservation.codes import Code
 
 #: What the letters mean by which scripts name a seat's status.
-STATUSES = {"A": "Available", "H": "On hold", "R": "Reserved"}
+STATUSES = {"A": "Available", "H": "On hold", "R": "Reserved", "B": "Blocked"}
 #: Most of the seats in the way that people are told of.
 _SHOWN = 10
 
@@ -52,7 +52,7 @@ class Refused(ReservationError):
     """Raised when the seat is in a state that forbids what was asked, or of several seats at least one is.
 
     Attributes:
-        current_status: the seat's status, `Available`, `On hold` or `Reserved`, where it decided.
+        current_status: the seat's status, `Available`, `On hold`, `Reserved` or `Blocked`, where it decided.
         conflicts: of several seats, those that are in the way: `{seatId, status}`.
     """
 
@@ -85,6 +85,13 @@ class SeatReserved(Refused):
 
     def __init__(self) -> None:
         super().__init__(Code.SEAT_RESERVED, "This seat is reserved.", "Reserved")
+
+
+class SeatBlocked(Refused):
+    """Raised when operators have taken the seat out of the sale."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.SEAT_BLOCKED, "This seat is not for sale.", "Blocked")
 
 
 class NotOnHold(Refused):
@@ -399,6 +406,8 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event
             return SeatHeld()
         case Code.SEAT_RESERVED:
             return SeatReserved()
+        case Code.SEAT_BLOCKED:
+            return SeatBlocked()
         case Code.NOT_ON_HOLD:
             return NotOnHold()
         case Code.NOT_HOLDER:

@@ -221,14 +221,14 @@ class Events:
 
     def _summaries(self, event_ids: Sequence[str]) -> list[EventSummary]:
         """Of those that are published. Raises StateUnavailable."""
-        replies = self._scripts.run_each("count_seats", [(_seat_sets(event_id), []) for event_id in event_ids])
+        replies = self._scripts.run_each("count_seats", [(_all_seat_sets(event_id), []) for event_id in event_ids])
         if None in replies:
             raise StateUnavailable
         return [
-            EventSummary(id=event_id, free=free, held=held, reserved=reserved, **_members(fields))
+            EventSummary(id=event_id, free=free, held=held, reserved=reserved, blocked=blocked, **_members(fields))
             for event_id, (code, *rest) in zip(event_ids, replies, strict=True)
             if code == Code.OK
-            for free, held, reserved, *fields in [rest]
+            for free, held, reserved, blocked, *fields in [rest]
         ]
 
     def list_free(self, event_id: str, *, after: int = 0, limit: int = 0, known: str = "") -> FreeList:
@@ -263,12 +263,12 @@ class Events:
 
         Raises NotFound, StateUnavailable.
         """
-        code, now, *reply = self._scripts.run("seat_map", _seat_sets(event_id), [known], alone=True)
+        code, now, *reply = self._scripts.run("seat_map", _all_seat_sets(event_id), [known], alone=True)
         if code == Code.EVENT_UNKNOWN:
             raise refusal(Code.EVENT_UNKNOWN)
         if code == Code.UNCHANGED:
             return Seating(reply[0], None)
-        etag, sequence, free, held, reserved, letters = reply
+        etag, sequence, free, held, reserved, blocked, letters = reply
         seats = SeatMap(
             event=event_id,
             sequence=sequence,
@@ -276,6 +276,7 @@ class Events:
             free=free,
             held=held,
             reserved=reserved,
+            blocked=blocked,
             seats=letters,
         )
         return Seating(etag, seats)
@@ -337,6 +338,10 @@ def _members(fields: Sequence[str | int | None]) -> dict[str, Any]:
 
 def _seat_sets(event_id: str) -> list[str]:
     return [keys.event(event_id), keys.available(event_id), keys.holds(event_id)]
+
+
+def _all_seat_sets(event_id: str) -> list[str]:
+    return [*_seat_sets(event_id), keys.blocked(event_id)]
 
 
 def _load_keys(event_id: str) -> list[str]:

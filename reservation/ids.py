@@ -22,6 +22,8 @@ _TOKEN_LENGTH = 25
 MIN_SEATS, MAX_SEATS = 10, 10_000
 #: Most seats that one call is about: a script that works on them keeps everybody else waiting.
 MAX_GROUP = 50
+#: Most of an operator's, who calls rarely: they take the server some 5 ms.
+MAX_BLOCK = 250
 
 EVENT_ID_PATTERN = r"^[a-z0-9]{10,12}$"
 SEAT_ID_PATTERN = r"^[a-z0-9]{10,12}-([1-9][0-9]{0,3}|10000)$"

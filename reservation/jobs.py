@@ -40,6 +40,7 @@ _DONE: dict[Code, tuple[SeatStatus, str, str]] = {
 _REFUSED = {
     Code.SEAT_HELD: "Another user holds this seat.",
     Code.SEAT_RESERVED: "This seat is reserved.",
+    Code.SEAT_BLOCKED: "This seat is not for sale.",
     Code.SEAT_UNKNOWN: "There is no such seat.",
     Code.LIMIT_REACHED: "You hold as many seats as is allowed.",
     Code.HOLD_EXPIRED: "Your hold had ended.",

@@ -9,13 +9,14 @@ event sit in one slot and a script may change them together.
                                      Written last, so an event is whole or absent
     event:{E}:seats          set     every seat id
     event:{E}:available      zset    free seats, by number
+    event:{E}:blocked        zset    seats that operators have taken out of the sale, by number
     event:{E}:holds          zset    seats on hold, by when the hold ends, ms: the truth about expiry
     event:{E}:holder:<uuid>  zset    one user's held seats, by the same; expires with the last of them
     event:{E}:buyer:<uuid>   zset    one user's reserved seats, by when they were reserved, ms
     event:{E}:picked         zset    numbers of seats that open jobs for the best ones have picked, by
                                      their deadlines, ms; only other such jobs leave them alone
     event:{E}:changes        stream  every change of a seat: seq, seat, cause, actor (keyed hash), job,
-                                     request; trimmed by age
+                                     request; reason, if an operator gave one; trimmed by age
     event:{E}:failures       stream  jobs that have failed: seq, seat (numbers, with blanks between them),
                                      cause, actor, job, request, code; trimmed by age, and expires
     event:{E}:jobs           zset    open jobs, by ticket or time: lua/_turn.lua
@@ -33,7 +34,8 @@ event sit in one slot and a script may change them together.
     event:{E}:ticket:<token> hash    user; slot: when it is admitted, µs; ends: of the admission, s. The
                                      token is made of user and roomKey. Expires with the admission, or an
                                      hour after its slot if nobody has asked for that
-    seat:{E}-N               hash    id, eventId, UUID, status; heldAt, expiresAt, reservingUntil,
+    seat:{E}-N               hash    id, eventId, UUID, status; blocked: 1 of one that is, whose status is
+                                     Reserved then, nobody's; heldAt, expiresAt, reservingUntil,
                                      reservedAt in ms; reserveJob; reservation: the job that reserved
                                      it, reference: what the client calls that
     seat:{E}-N:lock          string  the holder's UUID, PX: its expiry wakes release_expired
@@ -97,6 +99,10 @@ def seats(event_id: str) -> str:
 
 def available(event_id: str) -> str:
     return f"event:{{{event_id}}}:available"
+
+
+def blocked(event_id: str) -> str:
+    return f"event:{{{event_id}}}:blocked"
 
 
 def holds(event_id: str) -> str:

@@ -23,6 +23,7 @@ from reservation.errors import InvalidId
 from reservation.ids import (
     EVENT_ID_PATTERN,
     JOB_ID_PATTERN,
+    MAX_BLOCK,
     MAX_GROUP,
     MAX_SEATS,
     MIN_SEATS,
@@ -35,7 +36,7 @@ from reservation.ids import (
 )
 
 Millis = Annotated[int, Field(description="Epoch milliseconds.", examples=[1767225600000])]
-SeatStatus = Literal["Available", "On hold", "Reserved"]
+SeatStatus = Literal["Available", "On hold", "Reserved", "Blocked"]
 Priority = Literal["standard", "vip"]
 JobType = Literal["HOLD_SEAT", "RESERVE_SEAT"]
 #: Whether a group has to sit together, or only would like to.
@@ -369,6 +370,42 @@ class Reserving(SeatAction, Queued):
     ] = ""
 
 
+class SeatBlock(_Request):
+    """Seats of an event that operators take out of the sale, or put back."""
+
+    ids: Annotated[
+        list[SeatIdField],
+        Field(
+            min_length=1,
+            max_length=MAX_BLOCK,
+            description="The seats: all of them, or none.",
+            examples=[[_SEAT, f"{_EVENT}-13"]],
+            json_schema_extra={"uniqueItems": True},
+        ),
+    ]
+    reason: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=100),
+        AfterValidator(_name),
+        Field(
+            description="For the event's history, in which nobody else is named. Not blank, no control characters.",
+            examples=["Broken armrest"],
+            json_schema_extra={"pattern": _NAME_PATTERN},
+        ),
+    ] = ""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.ids)) < len(self.ids):
+            raise ValueError("ids: a seat is named twice")
+        return self
+
+    @property
+    def seats(self) -> tuple[SeatId, ...]:
+        """Those that are meant."""
+        return tuple(map(SeatId.parse, self.ids))
+
+
 class Group(Queued):
     """So many of an event's best seats, and the user who wants them, unless a token says who that is."""
 
@@ -477,6 +514,7 @@ class Layout(ApiModel):
 Free = Annotated[int, Field(description="Seats that are free.", examples=[497])]
 Held = Annotated[int, Field(description="Seats on hold.", examples=[2])]
 Reserved = Annotated[int, Field(description="Seats that are reserved.", examples=[1])]
+Blocked = Annotated[int, Field(description="Seats that operators have taken out of the sale.", examples=[0])]
 
 
 class EventSummary(Event):
@@ -485,6 +523,7 @@ class EventSummary(Event):
     free: Free
     held: Held
     reserved: Reserved
+    blocked: Blocked = 0
 
 
 class EventList(ApiModel):
@@ -566,7 +605,8 @@ class Change(ApiModel):
     before: Annotated[SeatStatus, Field(alias="from", description="What the seat was.", examples=["Available"])]
     to: Annotated[SeatStatus, Field(description="What it has been since.", examples=["On hold"])]
     cause: Annotated[
-        Literal["held", "refreshed", "reserved", "released", "expired", "cancelled"], Field(examples=["held"])
+        Literal["held", "refreshed", "reserved", "released", "expired", "cancelled", "blocked", "unblocked"],
+        Field(examples=["held"]),
     ]
     time: Millis
 
@@ -589,7 +629,8 @@ class AuditEntry(ApiModel):
     cause: Annotated[
         str,
         Field(
-            description="`held`, `refreshed`, `reserved`, `released`, `expired`, `cancelled`, or another.",
+            description="`held`, `refreshed`, `reserved`, `released`, `expired`, `cancelled`, `blocked`, `unblocked`, "
+            "or another.",
             examples=["held"],
         ),
     ]
@@ -604,6 +645,9 @@ class AuditEntry(ApiModel):
     request: Annotated[
         str | None, Field(description="`X-Request-ID` of the request for it.", examples=["7d1f0a4c9be2e356"])
     ] = None
+    reason: Annotated[str | None, Field(description="What an operator gave as one, who blocked or unblocked it.")] = (
+        None
+    )
 
 
 class AuditTrail(ApiModel):
@@ -649,12 +693,14 @@ class SeatMap(ApiModel):
     free: Free
     held: Held
     reserved: Reserved
+    blocked: Blocked = 0
     seats: Annotated[
         str,
         Field(
-            description="A letter for each seat, the first is seat 1's: `A` available, `H` on hold, `R` reserved.",
+            description="A letter for each seat, the first is seat 1's: `A` available, `H` on hold, `R` reserved, `B` "
+            "blocked.",
             examples=["AAHRAAAHAA"],
-            json_schema_extra={"pattern": "^[AHR]*$"},
+            json_schema_extra={"pattern": "^[AHRB]*$"},
         ),
     ]
 
@@ -694,8 +740,8 @@ class JobResult(ApiModel):
     error: Annotated[
         str | None,
         Field(
-            description="For programs: `seat-held`, `seat-reserved`, `limit-reached`, `hold-expired`, `seat-unknown`, "
-            "`no-seats-together`, `too-few-seats`, "
+            description="For programs: `seat-held`, `seat-reserved`, `seat-blocked`, `limit-reached`, `hold-expired`, "
+            "`seat-unknown`, `no-seats-together`, `too-few-seats`, "
             "or why there is no verdict: `deadline-passed`, `internal-error`.",
             examples=["seat-held"],
         ),

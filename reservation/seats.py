@@ -1,4 +1,4 @@
-"""Seats: the calls behind hold, refresh, release, reserve and cancel. Each is one atomic script."""
+"""Seats: the calls behind hold, refresh, release, reserve, cancel and block. Each is one atomic script."""
 
 import secrets
 import time
@@ -13,7 +13,7 @@ from reservation.codes import Code
 from reservation.errors import ReservationError, StateUnavailable, refusal
 from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
-from reservation.ids import JobId, SeatId, joined
+from reservation.ids import MAX_GROUP, JobId, SeatId, joined
 from reservation.models import Adjacent, OwnSeats, Seat
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts
@@ -168,7 +168,7 @@ class Seats:
         if code != Code.OK:
             raise refusal(Code(code))
         status, user, *more = seat
-        if status == "Available":
+        if status in ("Available", "Blocked"):
             return Seat(id=str(seat_id), event_id=seat_id.event, status=status)
         return (
             _reserved(str(seat_id), user, *more) if status == "Reserved" else _on_hold(str(seat_id), user, now, *more)
@@ -395,6 +395,40 @@ class Seats:
             if code != Code.OWNER_CHANGED:
                 raise _refused(code, reply, seats)
 
+    def block(
+        self, seats: Sequence[SeatId], by: str, reason: str = "", request_id: str = "", once: Once | None = None
+    ) -> None:
+        """Takes seats out of the sale, all of them or none; those that are already stay so. Raises NotFound, SeatHeld,
+        SeatReserved, KeyReused, StateUnavailable. `once` is as in `refresh`.
+
+        Arguments:
+            by: who does; empty if nobody knows.
+            reason: for the event's history.
+        """
+        self._set_blocked("block", Code.BLOCKED, seats, by, reason, request_id, once)
+
+    def unblock(
+        self, seats: Sequence[SeatId], by: str, reason: str = "", request_id: str = "", once: Once | None = None
+    ) -> None:
+        """Lets blocked seats be sold again; the others stay as they are. Raises NotFound, KeyReused, StateUnavailable.
+        Arguments are as in `block`."""
+        self._set_blocked("unblock", Code.UNBLOCKED, seats, by, reason, request_id, once)
+
+    def _set_blocked(
+        self,
+        script: str,
+        done: Code,
+        seats: Sequence[SeatId],
+        by: str,
+        reason: str,
+        request_id: str,
+        once: Once | None,
+    ) -> None:
+        blocked = keys.blocked(seats[0].event)
+        code, _, *reply = self._call(script, seats, "", by, request_id, once, [reason], blocked)
+        if code != done:
+            raise refusal(Code(code), *reply, event_id=seats[0].event, several=True)
+
     def claim_releases(self, event_ids: Sequence[str]) -> list[str]:
         """Takes the right to have events' due seats freed, which one has at a time, in one go. The claim lapses in
         case whoever has it is lost. Returns the events for which it was free. Raises StateUnavailable."""
@@ -441,10 +475,10 @@ class Seats:
         by: str,
         request_id: str,
         once: Once | None,
-        own: list[int],
+        own: Sequence[str | int],
         *more_keys: str,
     ) -> list[Any]:
-        """Runs what a user asks for directly. It has a record of its own, so that a reply which was lost, and
+        """Runs what somebody asks for directly. It has a record of its own, so that a reply which was lost, and
         makes redis-py send it again, does not make it happen twice."""
         record = once.record if once else keys.call(seats[0].event, secrets.token_hex(8))
         remember: list[str | int] = [once.fingerprint, once.ttl_ms] if once else [NO_KEY, _REMEMBER_MS]
@@ -482,10 +516,10 @@ class Seats:
             not_after,
         ]
         all_names = [*keys.user_keys(event_id, user), *names, *keys.seat_keys(seats)]
-        return self._scripts.run(script, all_names, [*shared, *own])
+        return self._scripts.run(script, all_names, [*shared, *own], alone=len(seats) > MAX_GROUP)
 
     def _actor(self, event_id: str, user: str) -> str:
-        return actor_of(self._policy.audit_key, event_id, user)
+        return actor_of(self._policy.audit_key, event_id, user) if user else ""
 
 
 def _each(named: Named) -> Sequence[SeatId]:

@@ -11,7 +11,15 @@ from reservation.ids import DELIVERY_ID_PATTERN, HOOK_ID_PATTERN
 from reservation.models import ApiModel, Millis
 from reservation.outside import MAX_URL
 
-WebhookType = Literal["seat.reserved", "seat.released", "seat.expired", "seat.cancelled", "job.failed"]
+WebhookType = Literal[
+    "seat.reserved",
+    "seat.released",
+    "seat.expired",
+    "seat.cancelled",
+    "seat.blocked",
+    "seat.unblocked",
+    "job.failed",
+]
 DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 _HOOK, _EVENT = "wh_7q2m9x4k1v", "k3v9x2m7qa"

@@ -12,7 +12,7 @@ import orjson
 from tests.waiting import wait_for
 
 #: What a seat is, as `GET /events/{id}/seats` has it.
-LETTERS = {"Available": "A", "On hold": "H", "Reserved": "R"}
+LETTERS = {"Available": "A", "On hold": "H", "Reserved": "R", "Blocked": "B"}
 
 
 class Told(NamedTuple):

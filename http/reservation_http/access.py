@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import falcon
 from pydantic import BaseModel
@@ -66,6 +66,19 @@ class Action(NamedTuple):
     by: str
     reference: str
     turn: Turn
+    once: Once | None
+
+
+class Order(NamedTuple, Generic[Body]):
+    """What somebody who may see to events wants done.
+
+    Attributes:
+        by: who wants it; empty if nobody knows.
+        once: the request, if it may be sent again.
+    """
+
+    body: Body
+    by: str
     once: Once | None
 
 
@@ -134,13 +147,16 @@ class Access:
 
         self._admit(req, "user", read)
 
-    def organizing(self, req: falcon.Request, model: type[Body], event_id: str = "") -> tuple[Body, Once | None]:
+    def organizing(
+        self, req: falcon.Request, model: type[Body], event_id: str = "", *, rate: str = "user"
+    ) -> Order[Body]:
         """What somebody who may see to events wants done. Raises as `creation` does.
 
         Arguments:
             model: of the body.
             event_id: the event that it is about, as the path has it, where the request may be sent again. Whoever uses
                 that has to have checked the id.
+            rate: which limit it counts for.
         """
 
         def read(caller: Caller) -> tuple[Caller, tuple[Body, str]]:
@@ -148,9 +164,9 @@ class Access:
             self._require_scope(caller, CREATE_EVENTS)
             return caller, (read_body(req, model), read_key(req) if event_id else "")
 
-        caller, (asked, key) = self._admit(req, "events" if event_id else "user", read)
+        caller, (asked, key) = self._admit(req, rate, read)
         content = f"{event_id} {asked.model_dump_json()}"
-        return asked, self._once(req, caller.user or caller.address, key, content, event_id)
+        return Order(asked, caller.user, self._once(req, caller.user or caller.address, key, content, event_id))
 
     def action(self, req: falcon.Request, model: type[SeatAction] = SeatAction, *, for_others: str = "") -> Action:
         """What somebody wants done to seats. Raises TokenMissing, TokenInvalid, UserMismatch, RateLimited, and what

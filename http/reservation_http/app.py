@@ -24,6 +24,7 @@ from reservation_http.middleware import RequestLog
 from reservation_http.problems import handle_errors
 from reservation_http.resources.audit import EventAudit
 from reservation_http.resources.best import BestAvailable
+from reservation_http.resources.blocks import SeatsBlock, SeatsUnblock
 from reservation_http.resources.docs import ApiDocument, ProblemPages, QuickStart, ReferencePage
 from reservation_http.resources.events import (
     EventById,
@@ -53,11 +54,11 @@ from reservation_http.resources.webhooks import EventWebhook, EventWebhooks, Web
 from reservation_http.streams import StreamAddress
 from reservation_http.traced import Traced
 
-#: Paths of what takes long: ten thousand seats at once, or the best of them, a hundred events or messages, a thousand
-#: changes, a host that has to be found, a megabyte of page, or every process's figures. They go to the same resource
-#: however many slashes they begin with.
+#: Paths of what takes long: ten thousand seats at once, hundreds or the best of them, a hundred events or messages, a
+#: thousand changes, a host that has to be found, a megabyte of page, or every process's figures. They go to the same
+#: resource however many slashes they begin with.
 _SLOW = re.compile(
-    r"/*(events$|events/create|events/[^/]*/(seats|holds|layout|audit|webhooks|webhooks/[^/]*/deliveries)$|"
+    r"/*(events$|events/create|events/[^/]*/(seats|holds|layout|audit|block|unblock|webhooks|webhooks/[^/]*/deliveries)$|"
     r"seats/(list/|best-available$)|docs|openapi|problems|metrics|ops/figures)"
 ).match
 
@@ -132,6 +133,8 @@ def routes(services: Services) -> list[tuple[str, object]]:
         ("/events/{event_id}/changes", EventChanges(services.stream, access)),
         ("/events/{event_id}/holds", OwnSeatList(store.seats, access)),
         ("/events/{event_id}/audit", EventAudit(store.audit, access)),
+        ("/events/{event_id}/block", SeatsBlock(store.seats, access)),
+        ("/events/{event_id}/unblock", SeatsUnblock(store.seats, access)),
         ("/events/{event_id}/queue", TicketDraw(store.rooms, access)),
         ("/events/{event_id}/queue/{ticket}", TicketById(store.rooms, access)),
         (hooks, EventWebhooks(webhooks, access, allow_private=services.private_webhooks)),

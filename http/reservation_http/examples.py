@@ -27,6 +27,7 @@ from reservation.models import (
     Reserving,
     Seat,
     SeatAction,
+    SeatBlock,
     SeatMap,
     Ticket,
 )
@@ -90,6 +91,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
         SeatAction.model_validate({"id": _SEAT, "UUID": _USER}),
         Holding.model_validate({"id": _SEAT, "UUID": _USER}),
         Reserving.model_validate({"id": _SEAT, "UUID": _USER, "reference": "order-2026-1147"}),
+        SeatBlock.model_validate({"ids": [_SEAT, f"{_EVENT}-13"], "reason": "Broken armrest"}),
         Group.model_validate({"eventId": _EVENT, "quantity": 2, "adjacent": "required", "UUID": _USER}),
         QueueEntry.model_validate({"UUID": _USER}),
         Ticket(

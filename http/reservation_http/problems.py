@@ -144,6 +144,14 @@ KINDS = {
             {"currentStatus": "Reserved"},
         ),
         Kind(
+            "seat-blocked",
+            409,
+            "The seat is not for sale",
+            "This seat is not for sale.",
+            "The organisers have taken it out of the sale. Choose another seat.",
+            {"currentStatus": "Blocked"},
+        ),
+        Kind(
             "sales-not-open",
             409,
             "Sales have not begun",

@@ -10,11 +10,12 @@ local retention_ms, request_id, job_id = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
 -- @include load
 
--- One entry in the event's history; `version` is its sequence number and part of the list's ETag.
-local function record(seat_id, cause, actor)
+-- One entry in the event's history; `version` is its sequence number and part of the list's ETag. The arguments after
+-- `actor` are more fields of it.
+local function record(seat_id, cause, actor, ...)
   redis.call('XADD', changes_key, 'MINID', '~', string.format('%.0f', now - retention_ms), '*',
     'seq', redis.call('HINCRBY', event_key, 'version', 1), 'seat', string.match(seat_id, '%d+$'),
-    'cause', cause, 'actor', actor, 'job', job_id, 'request', request_id)
+    'cause', cause, 'actor', actor, 'job', job_id, 'request', request_id, ...)
 end
 
 -- Frees a seat on hold. An expiry does not name the set of the holder it takes the seat from:

@@ -5,6 +5,7 @@ local function against_hold(seats)
   local wanted = {}
   local code, found = in_the_way(seats, function(seat)
     if seat.status == 'Reserved' then return CODE.SEAT_RESERVED end
+    if seat.status == 'Blocked' then return CODE.SEAT_BLOCKED end
     if not seat.live then
       wanted[#wanted + 1] = seat
     elseif seat.user ~= user then

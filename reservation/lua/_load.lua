@@ -2,10 +2,10 @@
 -- anybody has been told of its expiry. A hold pinned by an accepted reserve ends no sooner than
 -- that job's deadline.
 local function load_seat(key)
-  local f = redis.call('HMGET', key, 'status', 'UUID', 'expiresAt', 'reservingUntil', 'reserveJob')
+  local f = redis.call('HMGET', key, 'status', 'UUID', 'expiresAt', 'reservingUntil', 'reserveJob', 'blocked')
   if not f[1] then return nil end
   local seat = {
-    status = f[1], user = f[2], expires = tonumber(f[3] or 0),
+    status = f[6] and 'Blocked' or f[1], user = f[2], expires = tonumber(f[3] or 0),
     reserving = tonumber(f[4] or 0), reserve_job = f[5] or '',
   }
   seat.ends = math.max(seat.expires, seat.reserving)

@@ -56,7 +56,8 @@ local function in_the_way(seats, why)
     if each then
       -- Of several reasons, the one that stays.
       if not code or each == CODE.SEAT_RESERVED then code = each end
-      local letter = seat.status == 'Reserved' and 'R' or seat.live and 'H' or 'A'
+      if each == CODE.SEAT_BLOCKED and code ~= CODE.SEAT_RESERVED then code = each end
+      local letter = seat.status == 'Reserved' and 'R' or seat.status == 'Blocked' and 'B' or seat.live and 'H' or 'A'
       found[#found + 1] = string.match(seat.id, '%d+$') .. letter
     end
   end
@@ -73,6 +74,7 @@ local function own_holds(or_free)
   local decided = 0
   local code, found = in_the_way(seats, function(seat)
     if seat.status == 'Reserved' then return CODE.SEAT_RESERVED end
+    if seat.status == 'Blocked' then return not or_free and CODE.SEAT_BLOCKED end
     if seat.due then expire(seat) end
     if not seat.live then return not or_free and CODE.NOT_ON_HOLD end
     if seat.user ~= user then return CODE.NOT_HOLDER end

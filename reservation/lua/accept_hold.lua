@@ -10,9 +10,10 @@ ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       19 for the best seats: required or preferred (open_job); 20 1 if they may be gone: the job gets others then
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and ARGV 17 if that is ahead; {LIMIT_REACHED, now ms,
       held, requested}; {SALES_NOT_OPEN, now ms, opening ms, ms until then}; {DELAY_TOO_LONG, now ms, latest ms};
-      {code, now ms, seats in the way…} with SEAT_HELD, SEAT_RESERVED; {code, now ms} with ADMISSION_REQUIRED,
-      EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED, PICK_AGAIN (some of the best seats are gone, or
-      another open job has picked them); 1000 more than the code if it is what was answered before ]]
+      {code, now ms, seats in the way…} with SEAT_HELD, SEAT_RESERVED, SEAT_BLOCKED; {code, now ms} with
+      ADMISSION_REQUIRED, EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED, PICK_AGAIN (some of the best
+      seats are gone, or another open job has picked them); 1000 more than the code if it is what was answered
+      before ]]
 -- @include clock
 -- @include accept
 -- @include hold

@@ -10,10 +10,10 @@ ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       14 the client's reference, or ''; 15 'vip', or ''; 16 when it may be carried out at the earliest, ms, or 0;
       17 how far ahead that may be, ms, if the holds last as long by themselves
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and when it may be carried out, ms, if that is ahead;
-      {code, now ms, seats in the way…} with NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED; {RESERVE_PENDING, now ms,
-      reservingUntil ms, seats…} if some are in another job; {DELAY_TOO_LONG, now ms, latest ms}; {code, now ms} with
-      EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it is what was
-      answered before ]]
+      {code, now ms, seats in the way…} with NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, SEAT_BLOCKED; {RESERVE_PENDING,
+      now ms, reservingUntil ms, seats…} if some are in another job; {DELAY_TOO_LONG, now ms, latest ms}; {code, now
+      ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED; 1000 more than the code if it is what
+      was answered before ]]
 -- @include clock
 -- @include accept
 local not_before = tonumber(ARGV[16])
@@ -23,6 +23,7 @@ return accept(function(seats, pace)
   local holds = {}
   local code, found = in_the_way(seats, function(seat)
     if seat.status == 'Reserved' then return seat.user ~= user and CODE.SEAT_RESERVED end
+    if seat.status == 'Blocked' then return CODE.SEAT_BLOCKED end
     if not seat.live then return CODE.NOT_ON_HOLD end
     if seat.user ~= user then return CODE.NOT_HOLDER end
     holds[#holds + 1] = seat

@@ -14,7 +14,7 @@ local event_key, webhooks_key = KEYS[1], KEYS[4]
 local most, kept_ms, kept, most_busy, claim_ms =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local TYPES = {reserved = 'seat.reserved', released = 'seat.released', expired = 'seat.expired',
-  cancelled = 'seat.cancelled', ['job-failed'] = 'job.failed'}
+  cancelled = 'seat.cancelled', blocked = 'seat.blocked', unblocked = 'seat.unblocked', ['job-failed'] = 'job.failed'}
 
 local fields, all = {}, redis.call('HGETALL', webhooks_key)
 for i = 1, #all, 2 do fields[all[i]] = all[i + 1] end

@@ -5,7 +5,7 @@ a ledger entry it does nothing; past the job's deadline it fails the job and tou
 KEYS  1 to 7 as in _job, then 8 event:{E}:picked zset, 9 event:{E}:failures stream, and the seats'
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 length of a hold, ms;
       10 most seats a user may hold
-Returns {code, now ms, since ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED,
+Returns {code, now ms, since ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED, SEAT_BLOCKED,
       LIMIT_REACHED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms}; {NOT_DUE, now ms} before its time; {PICK_AGAIN, now ms, required or preferred} of a
       job for the best seats if these are gone, which changes nothing: it can be held other ones ]]

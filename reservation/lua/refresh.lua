@@ -6,7 +6,7 @@ ARGV  1 to 7 as in _seats, then 8 fingerprint, 9 how long the record is kept, ms
       that a hold may last however often it is refreshed, ms
 Returns {REFRESHED, now ms, expiresAt ms of each…}; {RESERVE_PENDING, now ms, reservingUntil ms, seats in the way…};
       {HOLD_CEILING, now ms, the first one's expiresAt ms, seats in the way…}; {code, now ms, seats in the way…} with
-      NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED;
+      NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, SEAT_BLOCKED; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED;
       1000 more than the code if it is what was answered before ]]
 -- @include clock
 -- @include seats

@@ -1,9 +1,9 @@
 --[[ seat_map: the state of every seat of an event. Writes nothing.
 A hold that is due counts as free. The ETag is that of list_free: version and number of due holds name the state.
-KEYS  1 event:{E} hash, 2 event:{E}:available zset, 3 event:{E}:holds zset
+KEYS  1 event:{E} hash, 2 event:{E}:available zset, 3 event:{E}:holds zset, 4 event:{E}:blocked zset
 ARGV  1 the ETag the caller knows, or ''
-Returns {OK, now ms, etag, version, free, held, reserved, letters of the seats by number: A free, H on hold,
-      R reserved}; {UNCHANGED, now ms, etag}; {EVENT_UNKNOWN, now ms} ]]
+Returns {OK, now ms, etag, version, free, held, reserved, blocked, letters of the seats by number: A free, H on hold,
+      R reserved, B blocked}; {UNCHANGED, now ms, etag}; {EVENT_UNKNOWN, now ms} ]]
 -- @include clock
 local event = redis.call('HMGET', KEYS[1], 'id', 'version', 'totalSeats')
 if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
@@ -26,6 +26,9 @@ for first = 1, total, 100 do
 end
 local holds = redis.call('ZRANGE', KEYS[3], 0, -1)
 for i = 1, #holds do letters[tonumber(sub(holds[i], digits))] = i > due and 'H' or 'A' end
+local blocked = redis.call('ZRANGE', KEYS[4], 0, -1)
+for i = 1, #blocked do letters[tonumber(sub(blocked[i], digits))] = 'B' end
 local free = redis.call('ZCARD', KEYS[2]) + due
 local held = #holds - due
-return {CODE.OK, now, etag, tonumber(event[2]), free, held, total - free - held, table.concat(letters)}
+return {CODE.OK, now, etag, tonumber(event[2]), free, held, total - free - held - #blocked, #blocked,
+  table.concat(letters)}

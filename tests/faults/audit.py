@@ -99,12 +99,13 @@ class Snapshot:
             reply: list[Any] = pipe.execute()
         (seconds, micros), fields, members, locks, jobs, stream, touched, available, holds, *rest = reply
         names = [str(seat) for seat in seats]
+        of_seats = [f | {"status": "Blocked"} if "blocked" in f else f for f in rest[2 * len(users) :]]
         return cls(
             now=seconds * 1000 + micros // 1000,
             id=event_id,
             fields=fields,
             members=set(members),
-            seats=dict(zip(names, rest[2 * len(users) :], strict=True)),
+            seats=dict(zip(names, of_seats, strict=True)),
             locks=dict(zip(names, locks, strict=True)),
             available=dict(available),
             holds=dict(holds),
@@ -383,6 +384,8 @@ class Replay:
                 seat.expires = min(change.at + self._record.hold_ms, seat.since + self._record.max_hold_ms)
             case "reserved":
                 seat.status, seat.actor = "Reserved", change.actor
+            case "blocked":
+                seat.status, seat.actor = "Blocked", ""
             case _:
                 seat.status, seat.actor = "Available", ""
                 seat.cancelled = change.at if change.cause == "cancelled" else seat.cancelled
@@ -395,6 +398,8 @@ class Replay:
 _BEFORE = {
     "held": "Available",
     "cancelled": "Reserved",
+    "blocked": "Available",
+    "unblocked": "Blocked",
     **dict.fromkeys(("refreshed", "reserved", "released", "expired"), "On hold"),
 }
 #: Changes that a group's script leaves out where a seat is so already.
@@ -414,7 +419,11 @@ def _sets(snapshot: Snapshot) -> Iterator[str]:
         ("totalSeats", snapshot.fields.get("totalSeats"), str(total)),
         ("available", snapshot.available, free),
         ("holds", snapshot.holds, {name: float(snapshot.ends(name)) for name in by_status["On hold"]}),
-        ("free + held + reserved", len(free) + len(snapshot.holds) + len(by_status["Reserved"]), total),
+        (
+            "free + held + reserved + blocked",
+            len(free) + len(snapshot.holds) + len(by_status["Reserved"] | by_status["Blocked"]),
+            total,
+        ),
         ("jobs", snapshot.jobs, []),
         ("locks", {n: u for n, u in snapshot.locks.items() if u}, {n: snapshot.seats[n]["UUID"] for n in live}),
     ):

@@ -208,6 +208,12 @@ def tell_two(scene: Scene) -> None:
     scene.record.history.add(replace(scene.sale, user=other))
 
 
+def block_without_a_word(scene: Scene) -> None:
+    seat = scene.free[0]
+    scene.set(seat, status="Reserved", blocked="1")
+    scene.store.client.zrem(keys.available(seat.event), str(seat))
+
+
 def sell_without_a_word(scene: Scene) -> None:
     scene.set(scene.free[0], UUID=str(uuid4()), status="Reserved")
 
@@ -423,7 +429,8 @@ def stay_active(scene: Scene) -> None:
         (hold_too_many, 3, "the holds of"),
         (lose_a_reservation, 3, "the reservations of"),
         (lose_a_lock, 3, "locks is"),
-        (lose_a_seat, 3, "free + held + reserved is"),
+        (lose_a_seat, 3, "free + held + reserved + blocked is"),
+        (block_without_a_word, 3, "is Blocked"),
         (lose_a_member, 3, "seats is"),
         (miscount, 3, "totalSeats is"),
         (leave_open, 3, "jobs is"),
@@ -444,6 +451,13 @@ def test_what_a_client_missed_is_no_wrong(scene: Scene) -> None:
     scene.record.history.add(Op("reserve", str(seat), scene.user, now_ms()))
     assert scene.buyer.reserve(seat).code == Code.RESERVED
     assert audit(scene.store, scene.record) == []
+
+
+def test_seats_that_operators_block_are_no_wrong(scene: Scene) -> None:
+    """Nor those that they unblock."""
+    scene.store.seats.block(scene.free[:2], "")
+    scene.store.seats.unblock(scene.free[:1], "")
+    assert not audit(scene.store, scene.record)
 
 
 def test_a_sale_that_was_cancelled_is_no_wrong(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from reservation.errors import (
     QueueFull,
     Refused,
     ReservePending,
+    SeatBlocked,
     SeatHeld,
     SeatReserved,
 )
@@ -32,7 +33,7 @@ from reservation.jobs import OpenJob, Task
 from reservation.models import Conflict, Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
 from reservation.seats import NEXT, Accepted, Policy, Turn, Verdict
 
-STATUS_LETTERS: dict[SeatStatus, str] = {"Available": "A", "On hold": "H", "Reserved": "R"}
+STATUS_LETTERS: dict[SeatStatus, str] = {"Available": "A", "On hold": "H", "Reserved": "R", "Blocked": "B"}
 IN_FAVOUR = {Code.HELD, Code.HELD_ALREADY, Code.RESERVED, Code.RESERVED_ALREADY}
 NO_VERDICT = {Code.DEADLINE_PASSED, Code.INTERNAL_ERROR}
 
@@ -71,7 +72,10 @@ class SeatEntry:
         }
         names = {"reserveJob": self.pinned_by, "reservation": self.reservation, "reference": self.reference}
         fields = {**names, **{name: str(value) for name, value in numbers.items() if value}}
-        return {"status": self.status, "UUID": self.user, **{name: value for name, value in fields.items() if value}}
+        told = {name: value for name, value in fields.items() if value}
+        if self.status == "Blocked":
+            return {"status": "Reserved", "UUID": "", "blocked": "1", **told}
+        return {"status": self.status, "UUID": self.user, **told}
 
 
 @dataclass
@@ -209,7 +213,7 @@ class Model:
         if seat.status == "Reserved":
             return self._reserved(seat_id, seat)
         if not self.live(seat_id):
-            return Seat(id=str(seat_id), event_id=self.event_id, status="Available")
+            return Seat(id=str(seat_id), event_id=self.event_id, status=self.status(seat_id))
         pinned_until = seat.pinned_until if seat.pinned_until > self.now else None
         return self._on_hold(seat_id, seat.user, seat.expires_at).model_copy(update={"reserving_until": pinned_until})
 
@@ -255,6 +259,8 @@ class Model:
         def why(seat_id: SeatId) -> Refused | None:
             if self.seats[seat_id].status == "Reserved":
                 return None if self.seats[seat_id].user == user else SeatReserved()
+            if self.seats[seat_id].status == "Blocked":
+                return SeatBlocked()
             if not self.live(seat_id):
                 return NotOnHold()
             return None if self.seats[seat_id].user == user else NotHolder()
@@ -377,6 +383,31 @@ class Model:
             self._free(seat_id, "cancelled", by, "", request_id)
         self.calls[request_id] = []
 
+    def block(self, seats: Group, by: str, reason: str, request_id: str) -> None:
+        def why(seat_id: SeatId) -> Refused | None:
+            if self.seats[seat_id].status == "Reserved":
+                return SeatReserved()
+            return SeatHeld() if self.live(seat_id) else None
+
+        if request_id in self.calls:
+            return
+        self._refuse(seats, why, several=True)
+        for seat_id in seats:
+            self._expire(seat_id, "", request_id)
+            if self.seats[seat_id].status == "Available":
+                self.seats[seat_id] = SeatEntry("Blocked")
+                self._record(seat_id, "blocked", by, "", request_id, reason)
+        self.calls[request_id] = []
+
+    def unblock(self, seats: Group, by: str, reason: str, request_id: str) -> None:
+        if request_id in self.calls:
+            return
+        for seat_id in seats:
+            if self.seats[seat_id].status == "Blocked":
+                self.seats[seat_id] = SeatEntry()
+                self._record(seat_id, "unblocked", by, "", request_id, reason)
+        self.calls[request_id] = []
+
     def release_due(self) -> int:
         due = self.due()
         for seat_id in due:
@@ -457,13 +488,13 @@ class Model:
         return FreeList(etag, len(free), page[: limit or None], bool(limit) and len(page) > limit)
 
     def seat_map(self, _event_id: str, known: str) -> Seating:
-        due, letter = self.due(), {"Available": "A", "On hold": "H", "Reserved": "R"}
-        letters = "".join("A" if s in due else letter[seat.status] for s, seat in self.seats.items())
+        due = self.due()
+        letters = "".join("A" if s in due else STATUS_LETTERS[seat.status] for s, seat in self.seats.items())
         etag = f"{len(self.changes)}-{len(due)}"
         assert self.maps.setdefault(etag, letters) == letters
         if etag == known:
             return Seating(etag, None)
-        free, held, reserved = (letters.count(letter) for letter in "AHR")
+        free, held, reserved, blocked = (letters.count(letter) for letter in "AHRB")
         shown = SeatMap(
             event=self.event_id,
             sequence=len(self.changes),
@@ -471,6 +502,7 @@ class Model:
             free=free,
             held=held,
             reserved=reserved,
+            blocked=blocked,
             seats=letters,
         )
         return Seating(etag, shown)
@@ -482,6 +514,7 @@ class Model:
             "tickets": str(self.tickets),
             "changes": self.changes,
             "available": {str(s): s.number for s, seat in self.seats.items() if seat.status == "Available"},
+            "blocked": {str(s): s.number for s, seat in self.seats.items() if seat.status == "Blocked"},
             "holds": {str(s): seat.ends for s, seat in self.seats.items() if seat.status == "On hold"},
             "jobs": {str(j): self.jobs[j].place for j in self.open()},
         }
@@ -521,20 +554,24 @@ class Model:
         if len(self.open()) >= self.policy.max_open_jobs:
             raise QueueFull(self.policy.max_open_jobs)
 
-    def _refuse(self, seats: Group, why: Callable[[SeatId], Refused | None]) -> None:
+    def _refuse(self, seats: Group, why: Callable[[SeatId], Refused | None], *, several: bool = False) -> None:
         """Raises what is in the way of all of them; of several reasons the one that stays, or else the first."""
         found = {s: error for s in seats if (error := why(s))}
         if not found:
             return
-        lasting = [error for error in found.values() if isinstance(error, SeatReserved)]
-        error = [*lasting, *found.values()][0]
-        if len(seats) > 1:
+        worst_first = (
+            e for kind in (SeatReserved, SeatBlocked, Refused) for e in found.values() if isinstance(e, kind)
+        )
+        error = next(worst_first)
+        if several or len(seats) > 1:
             error.conflicts = [{"seatId": str(s), "status": self.status(s)} for s in found]
         raise error
 
     def _against_hold(self, user: str, seat_id: SeatId) -> Refused | None:
         if self.seats[seat_id].status == "Reserved":
             return SeatReserved()
+        if self.seats[seat_id].status == "Blocked":
+            return SeatBlocked()
         return SeatHeld() if self.live(seat_id) and self.seats[seat_id].user != user else None
 
     def _against_reserve(self, user: str, seat_id: SeatId) -> bool:
@@ -549,7 +586,9 @@ class Model:
             seat = self.seats[seat_id]
             if seat.status == "Reserved":
                 return SeatReserved()
-            if seat.status == "Available":
+            if seat.status == "Blocked" and not or_free:
+                return SeatBlocked()
+            if seat.status in ("Available", "Blocked"):
                 return None if or_free else NotOnHold()
             if seat.user != user:
                 return NotHolder()
@@ -627,14 +666,15 @@ class Model:
         self.seats[seat_id] = SeatEntry()
         self._record(seat_id, cause, user, job_id, request_id)
 
-    def _record(self, seat_id: SeatId, cause: str, user: str, job_id: JobId | str, request_id: str) -> None:
-        self.changes.append(
-            {
-                "seq": str(len(self.changes) + 1),
-                "seat": str(seat_id.number),
-                "cause": cause,
-                "actor": user,
-                "job": str(job_id),
-                "request": request_id,
-            }
-        )
+    def _record(
+        self, seat_id: SeatId, cause: str, user: str, job_id: JobId | str, request_id: str, reason: str = ""
+    ) -> None:
+        change = {
+            "seq": str(len(self.changes) + 1),
+            "seat": str(seat_id.number),
+            "cause": cause,
+            "actor": user,
+            "job": str(job_id),
+            "request": request_id,
+        }
+        self.changes.append(change | ({"reason": reason} if reason else {}))

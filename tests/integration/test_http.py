@@ -451,6 +451,7 @@ def test_events_come_in_pages(client: testing.TestClient, store: Store) -> None:
         "free": 10,
         "held": 0,
         "reserved": 0,
+        "blocked": 0,
     }
     last = client.simulate_get("/events", query_string=f"limit=100&cursor={made[1]}").json
     assert ([event["id"] for event in last["events"]], set(last)) == (made[:1], {"events"})
@@ -488,6 +489,7 @@ def test_every_seat_is_one_letter(client: testing.TestClient, event: Event, buye
         "free": 18,
         "held": 1,
         "reserved": 1,
+        "blocked": 0,
         "seats": "AAH" + "A" * 16 + "R",
     }
     assert read.headers["cache-control"] == "no-cache"

@@ -55,7 +55,15 @@ USERS = [str(UUID(int=number)) for number in (1, 2)]
 
 #: What comes up, by call. If it does not, the test has looked at too little.
 EXPECTED = {
-    "accept_hold": {"Accepted", "DelayTooLong", "LimitReached", "QueueFull", "SeatHeld", "SeatReserved"},
+    "accept_hold": {
+        "Accepted",
+        "DelayTooLong",
+        "LimitReached",
+        "QueueFull",
+        "SeatHeld",
+        "SeatReserved",
+        "SeatBlocked",
+    },
     "accept_reserve": {
         "Accepted",
         "DelayTooLong",
@@ -64,14 +72,26 @@ EXPECTED = {
         "QueueFull",
         "ReservePending",
         "SeatReserved",
+        "SeatBlocked",
     },
-    "hold": {"HELD", "HELD_ALREADY", "SEAT_HELD", "SEAT_RESERVED", "LIMIT_REACHED", "DEADLINE_PASSED", "NOT_DUE"},
+    "hold": {
+        "HELD",
+        "HELD_ALREADY",
+        "SEAT_HELD",
+        "SEAT_RESERVED",
+        "SEAT_BLOCKED",
+        "LIMIT_REACHED",
+        "DEADLINE_PASSED",
+        "NOT_DUE",
+    },
     "reserve": {"RESERVED", "RESERVED_ALREADY", "DEADLINE_PASSED", "NOT_DUE"},
     "start_due": {"none", "some"},
     "fail": {"DEADLINE_PASSED", "INTERNAL_ERROR", "NOT_DUE", "HELD"},
-    "refresh": {"list", "HoldCeiling", "NotHolder", "NotOnHold", "ReservePending", "SeatReserved"},
+    "refresh": {"list", "HoldCeiling", "NotHolder", "NotOnHold", "ReservePending", "SeatReserved", "SeatBlocked"},
     "release": {"NoneType", "NotHolder", "ReservePending", "SeatReserved"},
     "cancel": {"NoneType", "NotOwner", "NotReserved"},
+    "block": {"NoneType", "SeatHeld", "SeatReserved"},
+    "unblock": {"NoneType"},
 }
 
 #: Makes all that is stored older by so many ms. Scripts do nothing with a stored time but compare it with
@@ -209,6 +229,28 @@ class Machine(RuleBasedStateMachine):
             if change["cause"] == "cancelled":
                 self.sold.pop(SeatId(self.event, int(change["seat"])), None)
 
+    @rule(
+        seats=some_seats,
+        given=given_too,
+        queued=st.booleans(),
+        when=when,
+        reply=reply,
+        then=st.sampled_from(["accept_hold", "accept_reserve", "refresh", "release"]),
+        for_good=st.sampled_from([False, False, True]),
+    )
+    def block(
+        self, seats: Numbers, given: str, queued: bool, when: When, reply: str, then: str, for_good: bool
+    ) -> None:
+        """Somebody may have asked for the seats before, and asks after."""
+        if queued:
+            self._ask("release", seats, True)
+            self._ask("accept_hold", seats, True)
+        self._ask("block", seats, True, "as it is" if queued else given, when, reply)
+        self._end_latest("run")
+        self._ask(then, seats, True)
+        if not for_good:
+            self._ask("unblock", seats, True, reply=reply)
+
     @rule(end=an_end, nth=nth, only_open=st.booleans(), when=when)
     def end(self, end: str, nth: int, only_open: bool, when: When) -> None:
         """A message comes late, or once more."""
@@ -312,7 +354,8 @@ class Machine(RuleBasedStateMachine):
 
         if reply != "comes":
             self.interrupt = lose_reply
-        own = [JobId.new(self.event)] if call.startswith("accept") else [user] if call == "cancel" else []
+        own: list[JobId | str] = [JobId.new(self.event)] if call.startswith("accept") else []
+        own += {"cancel": [user], "block": ["Broken"], "unblock": [""]}.get(call, [])
         request_id = next(self.requests)
         named: dict[str, Any] = {}
         if call == "accept_reserve" and seats[0].number == 1:
@@ -456,7 +499,7 @@ class Machine(RuleBasedStateMachine):
         with self.client.pipeline(transaction=False) as pipe:
             pipe.hmget(keys.event(event), ["version", "tickets"])
             pipe.xrange(keys.changes(event))
-            for name in (keys.available(event), keys.holds(event), keys.jobs(event)):
+            for name in (keys.available(event), keys.blocked(event), keys.holds(event), keys.jobs(event)):
                 pipe.zrange(name, 0, -1, withscores=True)
             for user in USERS:
                 pipe.zrange(keys.holder(event, user), 0, -1, withscores=True)
@@ -469,7 +512,7 @@ class Machine(RuleBasedStateMachine):
             read = iter(pipe.execute())
         kept = dict(zip(("version", "tickets"), next(read), strict=True))
         kept["changes"] = [{**fields, "actor": self.actors[fields["actor"]]} for _, fields in next(read)]
-        kept |= {name: dict(next(read)) for name in ("available", "holds", "jobs")}
+        kept |= {name: dict(next(read)) for name in ("available", "blocked", "holds", "jobs")}
         # A hold that is over may be left there: it counts for nothing.
         for user in USERS:
             kept[user] = {seat: ends for seat, ends in next(read) if ends > now}, dict(next(read))

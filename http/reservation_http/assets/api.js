@@ -5,7 +5,7 @@
  *   waitingRoom?: {admitPerMinute: number, admissionTtl: number}}} Event
  * @typedef {{name: string, rank: number, rows: {name: string, first: number, seats: number}[]}} Section
  * @typedef {{event: string, totalSeats: number, given: boolean, sections: Section[]}} Layout
- * @typedef {Event & {free: number, held: number, reserved: number}} EventWithCounts
+ * @typedef {Event & {free: number, held: number, reserved: number, blocked?: number}} EventWithCounts
  * @typedef {{id: string, status: string, expiresAt?: number, reservingUntil?: number, serverTime?: number}} Seat
  * @typedef {{id: string, status: string, deadline: number, position?: number, estimatedWaitTime?: number,
  *   result?: {success: boolean, message: string, error?: string, seat?: Seat, seats?: Seat[]}}} Job

@@ -123,7 +123,7 @@ export class EventList {
 /** An event of the list: its name, its seats, and how many of them are free. */
 function item(/** @type {import("./api.js").EventWithCounts} */ event) {
   const element = stamp("event-item");
-  const { id, name, totalSeats, held, reserved, opensAt = 0 } = event;
+  const { id, name, totalSeats, held, reserved, blocked = 0, opensAt = 0 } = event;
   // By this device's clock, which is good enough for a date.
   const opening = opensAt > Date.now() ? ` · sales open on ${moment(opensAt)}` : "";
   element.querySelector("a").href = `/?event=${id}`;
@@ -135,6 +135,8 @@ function item(/** @type {import("./api.js").EventWithCounts} */ event) {
   bar("reserved").setAttribute("width", share(reserved));
   bar("held").setAttribute("x", share(reserved));
   bar("held").setAttribute("width", share(held));
+  bar("blocked").setAttribute("x", share(totalSeats - blocked));
+  bar("blocked").setAttribute("width", share(blocked));
   return element;
 }
 

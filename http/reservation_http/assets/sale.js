@@ -157,6 +157,7 @@ export class Sale {
     if (look === LOOK.mine) this.panel.show(seat);
     else if (look === LOOK.owned) this.#tell(seat, `You have reserved seat ${seat}`);
     else if (look === LOOK.reserved) this.#tell(seat, `Seat ${seat} is reserved`, "It is sold: choose another one.");
+    else if (look === LOOK.blocked) this.#tell(seat, `Seat ${seat} is not for sale`, "Choose another one.");
     // One that is on hold is asked for: that may have run out just now, and if not, the service says why not.
     else this.actions.hold(seat);
   }
@@ -241,6 +242,10 @@ export class Sale {
   #writeCounts() {
     const counts = this.store.counts();
     LOOK_NAMES.forEach((name, look) => (byId(`count-${name}`).textContent = digits(counts[look])));
+    const legend = byId("legend").querySelector("[data-state=blocked]");
+    const appears = legend.hidden && counts[LOOK.blocked] > 0;
+    legend.hidden = !counts[LOOK.blocked];
+    if (appears) this.#drawLegend(); // what is not shown has no size to be drawn at
   }
 
   #drawLegend() {

@@ -1,7 +1,8 @@
 /**
  * What a seat looks like: a colour and a shape for each state, drawn once for each size and then copied.
  *
- * free: an outline; held: half filled; reserved: filled, with a cross; mine: a ring; owned: filled, with a check mark.
+ * free: an outline; held: half filled; reserved: filled, with a cross; blocked: an outline, with a bar; mine: a ring;
+ * owned: filled, with a check mark.
  */
 
 import { LOOK, LOOK_NAMES } from "./store.js";
@@ -172,7 +173,7 @@ function drawSeat(
     ctx.beginPath();
     ctx.roundRect(stroke / 2, stroke / 2, inner, inner, size * 0.26);
   }
-  if (look === LOOK.free && size < WITH_GLYPHS) ctx.globalAlpha = 0.6; // many lines so close are loud
+  if ((look === LOOK.free || look === LOOK.blocked) && size < WITH_GLYPHS) ctx.globalAlpha = 0.6; // many lines so close are loud
   ctx.stroke();
   if (size < WITH_GLYPHS) return;
 
@@ -186,6 +187,10 @@ function drawSeat(
     ctx.lineTo(far, far);
     ctx.moveTo(far, near);
     ctx.lineTo(near, far);
+    ctx.stroke();
+  } else if (look === LOOK.blocked) {
+    ctx.moveTo(size * 0.3, size / 2);
+    ctx.lineTo(size * 0.7, size / 2);
     ctx.stroke();
   } else if (look === LOOK.owned) {
     ctx.lineWidth = Math.max(1.4, size * 0.13);

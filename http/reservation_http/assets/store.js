@@ -4,18 +4,21 @@
  */
 
 /** How a seat looks to this user. */
-export const LOOK = /** @type {const} */ ({ free: 0, held: 1, reserved: 2, mine: 3, owned: 4 });
+export const LOOK = /** @type {const} */ ({ free: 0, held: 1, reserved: 2, blocked: 3, mine: 4, owned: 5 });
 
 /** @type {Record<string, number>} */
-const OF_LETTER = { A: LOOK.free, H: LOOK.held, R: LOOK.reserved };
+const OF_LETTER = { A: LOOK.free, H: LOOK.held, R: LOOK.reserved, B: LOOK.blocked };
 /** @type {Record<string, number>} */
-const OF_STATUS = { Available: LOOK.free, "On hold": LOOK.held, Reserved: LOOK.reserved };
+const OF_STATUS = { Available: LOOK.free, "On hold": LOOK.held, Reserved: LOOK.reserved, Blocked: LOOK.blocked };
 /** Of a state that a later version has: whatever it is, the seat is not to be had. */
 const OTHERWISE = LOOK.reserved;
 
 /** How a look is called: for people, and as a name. */
-export const LOOK_NAMES = ["free", "held", "reserved", "mine", "owned"];
-export const LOOK_WORDS = ["free", "on hold by somebody else", "reserved", "on hold for you", "reserved for you"];
+export const LOOK_NAMES = ["free", "held", "reserved", "blocked", "mine", "owned"];
+export const LOOK_WORDS = [
+  ...["free", "on hold by somebody else", "reserved", "not for sale"],
+  ...["on hold for you", "reserved for you"],
+];
 
 /**
  * @typedef {{expiresAt: number, reservingUntil?: number, freed?: boolean}} Hold times of the service's clock, epoch ms;
@@ -77,7 +80,7 @@ export class Store extends EventTarget {
 
   /** Numbers of seats of each look. */
   counts() {
-    const counts = [0, 0, 0, 0, 0];
+    const counts = LOOK_NAMES.map(() => 0);
     for (let seat = 1; seat <= this.event.totalSeats; seat++) counts[this.status[seat]]++;
     for (const seat of this.holds.keys()) {
       counts[this.status[seat]]--;

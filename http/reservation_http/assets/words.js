@@ -6,6 +6,7 @@ import { seats } from "./dom.js";
 const ADVICE = /** @type {Record<string, string>} */ ({
   "seat-held": "Choose another seat, or try this one again later: the hold may run out.",
   "seat-reserved": "It is sold: choose another one.",
+  "seat-blocked": "Choose another one.",
   "limit-reached": "Reserve or release one of your seats first, or wait until a hold runs out.",
   "no-seats-together": "Ask for fewer, or for seats that need not be together.",
   "too-few-seats": "Ask for fewer, or try again later: holds may run out.",
@@ -88,12 +89,15 @@ export function moment(/** @type {number} */ ms) {
 }
 
 /** How many of an event's seats are in which state. */
-export function counts(/** @type {{free: number, held: number, reserved: number}} */ { free, held, reserved }) {
-  if (free + held === 0) return `Sold out: all ${seats(reserved)} reserved`;
+export function counts(
+  /** @type {{free: number, held: number, reserved: number, blocked?: number}} */ { free, held, reserved, blocked = 0 },
+) {
+  if (free + held + blocked === 0) return `Sold out: all ${seats(reserved)} reserved`;
   return [
     `${free.toLocaleString("en")} free`,
     held && `${held.toLocaleString("en")} on hold`,
     reserved && `${reserved.toLocaleString("en")} reserved`,
+    blocked && `${blocked.toLocaleString("en")} not for sale`,
   ]
     .filter(Boolean)
     .join(" · ");

@@ -22,11 +22,11 @@ from reservation_http.openapi import operation
 CSV = "text/csv"
 #: As entries are in the stream.
 _CURSOR_PATTERN = r"^[0-9]{1,15}-[0-9]{1,15}$"
-_COLUMNS = ("sequence", "time", "seat", "from", "to", "cause", "actor", "job", "request")
+_COLUMNS = ("sequence", "time", "seat", "from", "to", "cause", "actor", "job", "request", "reason")
 _EXAMPLE = """\
-sequence,time,seat,from,to,cause,actor,job,request
+sequence,time,seat,from,to,cause,actor,job,request,reason
 18,2026-01-01T00:00:00.000Z,k3v9x2m7qa-12,Available,On hold,held,5f0c9d1be2a4476c8b1d03fa,\
-k3v9x2m7qa-4m0s8y2k1c7r5t9w3x6z0b8d2,7d1f0a4c9be2e356
+k3v9x2m7qa-4m0s8y2k1c7r5t9w3x6z0b8d2,7d1f0a4c9be2e356,
 """
 
 
@@ -131,7 +131,7 @@ def as_csv(entries: Sequence[AuditEntry], *, head: bool = True) -> bytes:
         table.writerow(_COLUMNS)
     for entry in entries:
         time = datetime.fromtimestamp(entry.time / 1000, UTC).isoformat(timespec="milliseconds")
-        cells = (entry.seat, entry.before, entry.to, entry.cause, entry.actor, entry.job, entry.request)
+        cells = (entry.seat, entry.before, entry.to, entry.cause, entry.actor, entry.job, entry.request, entry.reason)
         table.writerow([entry.sequence, time.replace("+00:00", "Z"), *map(_inert, cells)])
     return text.getvalue().encode()
 

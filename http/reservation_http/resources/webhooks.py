@@ -92,7 +92,7 @@ class EventWebhooks(_OfWebhooks):
     def on_post(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """It is told what happens from now on: see `webhooks` in the OpenAPI 3.1 document, and the guide. An event has
         five at most. The secret is shown in this answer only."""
-        new, once = self._access.organizing(req, NewWebhook, event_id)
+        new, _, once = self._access.organizing(req, NewWebhook, event_id, rate="events")
         webhooks, event_id = self._there(), path_id(parse_event_id, event_id)
         try:
             url = check(new.url, self._resolve, allow_private=self._allow_private)
@@ -150,7 +150,7 @@ class EventWebhook(_OfWebhooks):
     def on_patch(self, req: falcon.Request, resp: falcon.Response, event_id: str, webhook_id: str) -> None:
         """While it is off, messages that are pending wait, and nothing that happens is told, then or later. Switched
         on, one that was disabled because it failed, or was gone, begins anew."""
-        change, _ = self._access.organizing(req, WebhookChange)
+        change = self._access.organizing(req, WebhookChange).body
         hook = self._there().enable(
             path_id(parse_event_id, event_id), path_id(parse_hook_id, webhook_id), enabled=change.enabled
         )
