@@ -13,9 +13,10 @@ from rich.console import Console
 from reservation.settings import Settings
 from reservation_cli.demo_audit import Audit, Reading, audit, owners_by_seat
 from reservation_cli.demo_buyer import Buyer, Tally
-from reservation_cli.demo_client import Connection, Pool, Unreachable, members, slug
+from reservation_cli.demo_client import Pool, Unreachable
 from reservation_cli.demo_report import Progress, figures, findings
 from reservation_cli.token import issue
+from reservation_client import AsyncClient, Busy, Problem
 from reservation_http.access import CREATE_EVENTS
 
 #: Exit statuses.
@@ -39,11 +40,11 @@ def run(settings: Settings, url: str, seats: int, buyers: int, seed: int | None)
 
     Raises SettingsError where the buyers' tokens are somebody else's to sign.
     """
-    identify = _identify(settings)
+    token = _tokens(settings)
     console = Console(highlight=False)
     status = _FAILED
     try:
-        status = asyncio.run(_on_sale(console, identify, url.rstrip("/"), seats, buyers, seed))
+        status = asyncio.run(_on_sale(console, token, url.rstrip("/"), seats, buyers, seed))
     except* Unreachable as errors:
         status = _NO_SERVICE
         console.print(str(errors.exceptions[0]), style="red", soft_wrap=True)
@@ -53,28 +54,28 @@ def run(settings: Settings, url: str, seats: int, buyers: int, seed: int | None)
     return status
 
 
-def _identify(settings: Settings) -> Callable[[str], dict[str, str]]:
-    """The headers with which a user asks. Raises SettingsError."""
+def _tokens(settings: Settings) -> Callable[[str], str] | None:
+    """What gets a user's token; None where a user is a UUID. Raises SettingsError."""
     if settings.auth_mode == "none":
-        return lambda user: {"X-User-UUID": user}
+        return None
 
     @lru_cache(None)
-    def bear(user: str) -> dict[str, str]:
+    def token(user: str) -> str:
         # Everybody may create the event; one of them does.
-        return {"Authorization": f"Bearer {issue(settings, user, [CREATE_EVENTS], _TOKENS_S)}"}
+        return issue(settings, user, [CREATE_EVENTS], _TOKENS_S)
 
-    bear(str(uuid.uuid4()))  # says now if it cannot
-    return bear
+    token(str(uuid.uuid4()))  # says now if it cannot
+    return token
 
 
 async def _on_sale(
-    console: Console, identify: Callable[[str], dict[str, str]], url: str, seats: int, buyers: int, seed: int | None
+    console: Console, token: Callable[[str], str] | None, url: str, seats: int, buyers: int, seed: int | None
 ) -> int:
-    pool = Pool(url, identify)
+    pool = Pool(url, token)
     try:
-        async with pool.turn() as connection:
-            await _check(connection, url)
-            event_id = await _create(connection, seats)
+        await _check(url)
+        async with pool.turn(str(uuid.uuid4())) as organizer:
+            event_id = await _create(organizer, seats)
         seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
         console.print(f"On sale: {seats:,} seats of event {event_id}, to {buyers:,} buyers, with seed {seed}.\n")
 
@@ -86,8 +87,8 @@ async def _on_sale(
                 group.create_task(Buyer(pool, event_id, tally, choices).buy())
         elapsed_s = time.monotonic() - began
         requests = pool.requests
-        async with pool.turn() as connection:
-            free = (await connection.read(f"/seats/list/{event_id}?limit=1"))["total"]
+        async with pool.turn() as client:
+            free = (await client.get_seat_map(event_id)).free
         console.print()
         figures(console, tally, pool, seats, free)
         console.print(f"{requests:,} requests in {elapsed_s:.1f} s, {requests / elapsed_s:,.0f} a second.\n")
@@ -100,13 +101,12 @@ async def _on_sale(
         await pool.close()
 
 
-async def _check(connection: Connection, url: str) -> None:
+async def _check(url: str) -> None:
     """Raises Unreachable unless the service can carry out jobs."""
     try:
-        health = (await connection.send_once("GET", "/health/ready")).json()
+        async with httpx.AsyncClient(trust_env=False, timeout=15) as http:
+            health = (await http.get(f"{url}/health/ready")).json()
         status, parts = health["status"], {name: health[name] for name in ("state", "broker", "workers", "sweepers")}
-    except httpx.UnsupportedProtocol:
-        raise Unreachable(f"{url} is not a URL: it has to start with http:// or https://") from None
     except httpx.TransportError as error:
         raise Unreachable(f"Nothing answers at {url} ({type(error).__name__}). Start the service: make up") from None
     except (ValueError, KeyError, TypeError):
@@ -116,14 +116,12 @@ async def _check(connection: Connection, url: str) -> None:
         raise Unreachable(f"The service at {url} is {status}: {shown}. Start all of it: make up")
 
 
-async def _create(connection: Connection, seats: int) -> str:
+async def _create(organizer: AsyncClient, seats: int) -> str:
     """Creates the event and returns its id."""
-    organizer, key = str(uuid.uuid4()), str(uuid.uuid4())
-    new = {"name": "On-sale demo", "totalSeats": seats}
-    answer = await connection.send("POST", "/events/create", organizer, new, key)
-    if not answer.is_success:
-        raise Unreachable(f"The event could not be created: {answer.status_code} {slug(answer)}")
-    return str(members(answer)["id"])
+    try:
+        return (await organizer.create_event("On-sale demo", seats)).id
+    except Problem as problem:
+        raise Unreachable(f"The event could not be created: {problem}") from None
 
 
 async def _audit(pool: Pool, event_id: str, seats: int) -> Audit:
@@ -132,10 +130,15 @@ async def _audit(pool: Pool, event_id: str, seats: int) -> Audit:
     readings: dict[tuple[str, str], Reading] = {}
 
     async def read(seat_id: str, user: str) -> None:
-        async with pool.turn() as connection:
-            answer = await connection.send("GET", f"/seats/get/{seat_id}", user)
-        seat = members(answer) if answer.is_success else {"status": slug(answer), "UUID": ""}
-        readings[seat_id, user] = Reading(seat["status"], seat["UUID"])
+        async with pool.turn(user) as client:
+            try:
+                seat = await client.get_seat(seat_id)
+            except Busy:
+                raise
+            except Problem as problem:
+                readings[seat_id, user] = Reading(problem.type, "")
+            else:
+                readings[seat_id, user] = Reading(seat.status, seat.user)
 
     async with asyncio.TaskGroup() as group:
         for number in range(1, seats + 1):

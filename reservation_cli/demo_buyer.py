@@ -3,10 +3,12 @@
 import asyncio
 import uuid
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from random import Random
 
-from reservation_cli.demo_client import Connection, Kind, Pool, slug
+from reservation_cli.demo_client import Kind, Pool
+from reservation_client import AsyncClient, Busy, Problem
 
 #: Free seats that a buyer looks at, and how often a buyer comes who still has none.
 _SEEN, _VISITS = 60, 3
@@ -65,9 +67,9 @@ class Buyer:
         """Comes, tries, and goes with seats or without. Raises Unreachable."""
         await asyncio.sleep(0 if self._greedy else self._choices.uniform(0, _ARRIVAL_S))
         for _ in range(_VISITS):
-            async with self._pool.turn() as connection:
-                if seats := await self._hold_some(connection):
-                    await self._decide(connection, seats)
+            async with self._pool.turn(self._user) as client:
+                if seats := await self._hold_some(client):
+                    await self._decide(client, seats)
                     break
             # Sold out, or all on hold, or always too late: some of it may come free again.
             await asyncio.sleep(self._choices.uniform(0.5, 1.5))
@@ -75,19 +77,18 @@ class Buyer:
             self._tally.empty_handed += 1
         self._tally.done += 1
 
-    async def _hold_some(self, connection: Connection) -> list[str]:
+    async def _hold_some(self, client: AsyncClient) -> list[str]:
         """Holds seats until there are enough, or no more to be had; returns them."""
         held: list[str] = []
         tries = self._wanted + _SPARE_TRIES
         while len(held) < self._wanted and tries:
             tries -= 1
-            listed = await connection.read(f"/seats/list/{self._event_id}?limit={_SEEN}")
-            free = [seat["id"] for seat in listed["seats"]]
+            free = (await client.list_free_seats(self._event_id, limit=_SEEN)).seats
             if not free:
                 break
             # Low numbers are good seats, and everybody knows.
-            seat_id = free[int(self._choices.expovariate(1 / _PICKINESS)) % len(free)]
-            refusal = await self._request(connection, "hold", seat_id)
+            seat_id = free[int(self._choices.expovariate(1 / _PICKINESS)) % len(free)].id
+            refusal = await self._request(client, "hold", seat_id)
             if refusal == "limit-reached":
                 break
             if not refusal:
@@ -95,35 +96,36 @@ class Buyer:
                 self._tally.holds += 1
         return held
 
-    async def _decide(self, connection: Connection, seats: list[str]) -> None:
+    async def _decide(self, client: AsyncClient, seats: list[str]) -> None:
         """Reserves the seats, or walks away from them."""
         if self._slow:
             await asyncio.sleep(self._choices.uniform(0.2, 0.8))
             for seat_id in seats:
-                if await self._act(connection, "refresh", seat_id):
+                if not await self._refusal("refresh", client.refresh(seat_id)):
                     self._tally.refreshed += 1
         if not self._fickle:
             for seat_id in seats:
-                if not await self._request(connection, "reserve", seat_id):
+                if not await self._request(client, "reserve", seat_id):
                     self._tally.reservations += 1
             return
         self._tally.abandoned += 1
         if self._tidy:
             for seat_id in seats:
-                await self._act(connection, "release", seat_id)
+                await self._refusal("release", client.release(seat_id))
 
-    async def _request(self, connection: Connection, kind: Kind, seat_id: str) -> str:
+    async def _request(self, client: AsyncClient, kind: Kind, seat_id: str) -> str:
         """Has a job done; returns why not, or nothing."""
-        refusal, by_job = await connection.request_job(kind, seat_id, self._user)
-        if refusal:
-            self._tally.refused[f"{kind}, {'by its job' if by_job else 'at once'}", refusal] += 1
-        return refusal
+        return await self._refusal(kind, self._pool.do(client, kind, seat_id, self._user))
 
-    async def _act(self, connection: Connection, what: str, seat_id: str) -> bool:
-        """Does what needs no job; returns whether that was done."""
-        answer = await connection.send(
-            "POST", f"/seats/{what}", self._user, {"id": seat_id, "UUID": self._user}, str(uuid.uuid4())
-        )
-        if not answer.is_success:
-            self._tally.refused[what, slug(answer)] += 1
-        return answer.is_success
+    async def _refusal(self, what: str, done: Awaitable[object]) -> str:
+        """Waits for something to be done; returns why it was not, or nothing."""
+        try:
+            await done
+        except Problem as problem:
+            if isinstance(problem, Busy) and problem.type != "queue-full":
+                raise
+            if what in ("hold", "reserve"):
+                what += ", at once" if problem.status else ", by its job"
+            self._tally.refused[what, problem.type] += 1
+            return problem.type
+        return ""

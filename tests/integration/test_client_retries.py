@@ -105,6 +105,23 @@ def test_what_was_not_done_is_sent_again_even_so(shell: str) -> None:
         assert [asked.method for asked in server.asked] == ["POST", "POST", "DELETE", "DELETE"]
 
 
+def test_whoever_asks_is_told_of_repetitions(shell: str) -> None:
+    """Each with what was in the way; what is raised in the end is none."""
+    why: list[str] = []
+    with (
+        answering(DROP, refusal(503, "queue-full"), refusal(404, "not-found")) as server,
+        connected(
+            shell,
+            server.url,
+            on_repeat=lambda error: why.append(error.type if isinstance(error, Problem) else str(error)),
+        ) as client,
+        pytest.raises(NotFound),
+    ):
+        client.get_event(EVENT)
+    assert why[0].startswith("ReadError")
+    assert why[1:] == ["queue-full"]
+
+
 def test_a_service_that_is_not_there_is_tried_for_a_while(shell: str) -> None:
     """Then it is said, with what was in the way."""
     with connected(shell, f"http://127.0.0.1:{free_port()}", patience_s=0.3) as client:
@@ -287,10 +304,11 @@ def test_a_client_acts_for_others(shell: str) -> None:
         assert said == [("7f3c2a10-1111-4222-8333-944445555666", None), (None, "Bearer secret"), (USER, None)]
 
 
-def test_what_is_no_url_is_said_at_once(shell: str) -> None:
+@pytest.mark.parametrize("url", ["localhost:3000", "http://", "http://[::1", "ftp://localhost"])
+def test_what_is_no_url_is_said_at_once(shell: str, url: str) -> None:
     """Rather than tried for half a minute."""
-    with pytest.raises(ValueError, match="has to start with http"):
-        {"threads": Client, "asyncio": AsyncClient}[shell]("localhost:3000")
+    with pytest.raises(ValueError, match="is not a URL"):
+        {"threads": Client, "asyncio": AsyncClient}[shell](url)
 
 
 # The feed ------------------------------------------------------------------------------------------------------------

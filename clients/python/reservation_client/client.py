@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 
-from reservation_client.errors import NoAnswer
+from reservation_client.errors import NoAnswer, Problem
 from reservation_client.operations import Operations, Policy
 from reservation_client.steps import Answer, Batches, GetToken, NextLine, Pause, Request, Step, Steps, TokenSource
 from reservation_client.version import __version__
@@ -39,6 +39,7 @@ class _Base(Generic[Http]):
         wait_s: float = 60,
         patience_s: float = 30,
         timeout_s: float = 10,
+        on_repeat: Callable[[NoAnswer | Problem], None] | None = None,
         http: Http | None = None,
     ) -> None:
         """
@@ -50,14 +51,20 @@ class _Base(Generic[Http]):
             wait_s: how long holds and reservations are waited for, seconds.
             patience_s: how long is tried to get an answer, with all repetitions, seconds.
             timeout_s: how long one attempt may take, seconds.
+            on_repeat: told why, each time a request is sent again.
             http: what requests are sent with, if it shall be special (proxies, certificates, a number of connections).
                 It is not closed here.
         """
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is not a URL: it has to start with http:// or https://")
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"{url} is not a URL: {error}") from None
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ValueError(f"{url} is not a URL: it has to start with http:// or https:// and a name")
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
-        self._operations = Operations(str(user or ""), token, Policy(wait_s=wait_s, patience_s=patience_s))
+        policy = Policy(wait_s=wait_s, patience_s=patience_s, on_repeat=on_repeat)
+        self._operations = Operations(str(user or ""), token, policy)
         self._own = http is None
         self._http: Http = self._connect() if http is None else http
 
@@ -74,6 +81,7 @@ class _Base(Generic[Http]):
             wait_s=policy.wait_s,
             patience_s=policy.patience_s,
             timeout_s=self._timeout_s,
+            on_repeat=policy.on_repeat,
             http=self._http,
         )
 

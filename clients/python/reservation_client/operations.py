@@ -49,12 +49,14 @@ class Policy:
     Attributes:
         wait_s: until a job's end.
         patience_s: for one answer, with all its repetitions.
+        on_repeat: told why, each time a request is sent again.
         clock: seconds, from any time on.
         chance: 0 to 1, another each time.
     """
 
     wait_s: float = 60
     patience_s: float = 30
+    on_repeat: Callable[[NoAnswer | Problem], None] | None = None
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 
@@ -338,6 +340,8 @@ class Operations:
             wait_s = after_s + pause_s * (0.5 + self.policy.chance() / 2)
             if not again or clock() - began + wait_s > self.policy.patience_s:
                 raise failure
+            if self.policy.on_repeat:
+                self.policy.on_repeat(failure)
             yield Pause(wait_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
