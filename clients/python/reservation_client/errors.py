@@ -102,6 +102,7 @@ class Busy(Problem):
 _KINDS: dict[str, type[Problem]] = {
     "seat-held": SeatUnavailable,
     "seat-reserved": SeatUnavailable,
+    "seat-blocked": SeatUnavailable,
     "no-seats-together": SeatUnavailable,
     "too-few-seats": SeatUnavailable,
     "limit-reached": LimitReached,

@@ -44,6 +44,7 @@ class EventSummary(Event):
     free: int
     held: int
     reserved: int
+    blocked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +129,8 @@ class OwnSeats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatMap:
-    """Every seat of an event, in one letter each: `A` available, `H` on hold, `R` reserved; the first is seat 1's.
-    `sequence` is the number of the last change that is in it."""
+    """Every seat of an event, in one letter each: `A` available, `H` on hold, `R` reserved, `B` blocked; the first is
+    seat 1's. `sequence` is the number of the last change that is in it."""
 
     event: str
     sequence: int
@@ -137,12 +138,14 @@ class SeatMap:
     free: int
     held: int
     reserved: int
+    blocked: int = 0
     seats: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of a seat. `cause` is `held`, `refreshed`, `reserved`, `released`, `expired`, `cancelled`, or new."""
+    """A change of a seat. `cause` is `held`, `refreshed`, `reserved`, `released`, `expired`, `cancelled`, `blocked`,
+    `unblocked`, or new."""
 
     sequence: int
     seat: str
@@ -233,6 +236,8 @@ class Job:
     type: str
     data: JobData | None = None
     status: str
+    priority: str = "standard"
+    not_before: int | None = None
     retry_of: str | None = None
     #: `result`, of the service: the verdict as it is.
     verdict: JobResult | None = field(default=None, metadata={"name": "result"})

@@ -176,20 +176,29 @@ class Operations:
         return (yield from self._get(Seat, f"/seats/get/{_part(seat_id)}"))
 
     def hold(
-        self, seats: str | Sequence[str], *, admission: str | None = None, wait_s: float | None = None
+        self,
+        seats: str | Sequence[str],
+        *,
+        admission: str | None = None,
+        priority: str | None = None,
+        not_before: int | None = None,
+        wait_s: float | None = None,
     ) -> Steps[Job]:
         """Holds a seat, or several of one event, all or none. Raises SeatUnavailable, LimitReached, AdmissionRequired.
 
         Arguments:
             seats: an id, or 2 to 50.
             admission: that of a ticket, where the event has a waiting room.
+            priority: `vip`: before the `standard` jobs that wait; it takes a token with `seats:vip`.
+            not_before: when it is to be carried out, epoch ms; `wait_s` should reach beyond that.
             wait_s: how long to wait for the job's end; None: as the client does, 0: not at all.
 
         Returns:
             The job, as it was seen last: `result()` has the seats.
         """
         headers = {"Admission": admission} if admission else {}
-        return (yield from self._job("/seats/hold", "HOLD_SEAT", self._about(seats), wait_s, headers))
+        body = self._about(seats) | _given(priority=priority, notBefore=not_before)
+        return (yield from self._job("/seats/hold", "HOLD_SEAT", body, wait_s, headers))
 
     def hold_best(
         self,
@@ -198,6 +207,8 @@ class Operations:
         *,
         adjacent: str | None = None,
         admission: str | None = None,
+        priority: str | None = None,
+        not_before: int | None = None,
         wait_s: float | None = None,
     ) -> Steps[Job]:
         """Holds so many of an event's best seats, as `hold`.
@@ -206,7 +217,8 @@ class Operations:
             adjacent: `required`: next to one another or none; `preferred`: otherwise near one another.
         """
         headers = {"Admission": admission} if admission else {}
-        body = _given(eventId=event_id, quantity=quantity, adjacent=adjacent, UUID=self.user or None)
+        turn = _given(priority=priority, notBefore=not_before)
+        body = _given(eventId=event_id, quantity=quantity, adjacent=adjacent, UUID=self.user or None) | turn
         return (yield from self._job("/seats/best-available", "HOLD_SEAT", body, wait_s, headers))
 
     def refresh(self, seats: str | Sequence[str]) -> Steps[tuple[Seat, ...]]:
@@ -215,14 +227,20 @@ class Operations:
         return refreshed.seats or (refreshed,)
 
     def reserve(
-        self, seats: str | Sequence[str], *, reference: str | None = None, wait_s: float | None = None
+        self,
+        seats: str | Sequence[str],
+        *,
+        reference: str | None = None,
+        priority: str | None = None,
+        not_before: int | None = None,
+        wait_s: float | None = None,
     ) -> Steps[Job]:
-        """Reserves seats that the user holds, all or none; returns as `hold`. Raises HoldLost.
+        """Reserves seats that the user holds, all or none; takes and returns the rest as `hold` does. Raises HoldLost.
 
         Arguments:
             reference: what the caller calls the reservation: an order number, for example.
         """
-        body = self._about(seats) | _given(reference=reference)
+        body = self._about(seats) | _given(reference=reference, priority=priority, notBefore=not_before)
         return (yield from self._job("/seats/reserve", "RESERVE_SEAT", body, wait_s, {}))
 
     def release(self, seats: str | Sequence[str]) -> Steps[None]:
@@ -236,6 +254,18 @@ class Operations:
             user: whose they are, if another's; the token needs `events:write` then.
         """
         yield from self._post("/seats/cancel", self._about(seats) | _given(UUID=user))
+
+    def block(self, event_id: str, seats: Sequence[str], *, reason: str | None = None) -> Steps[None]:
+        """Takes free seats out of the sale, all or none. It takes a token with `events:write`. Raises SeatUnavailable.
+
+        Arguments:
+            reason: for the event's audit.
+        """
+        yield from self._post(f"/events/{_part(event_id)}/block", _given(ids=list(seats), reason=reason))
+
+    def unblock(self, event_id: str, seats: Sequence[str], *, reason: str | None = None) -> Steps[None]:
+        """Puts seats back that were blocked; takes the same as `block`."""
+        yield from self._post(f"/events/{_part(event_id)}/unblock", _given(ids=list(seats), reason=reason))
 
     # Jobs ------------------------------------------------------------------------------------------------------------
 
