@@ -9,7 +9,7 @@ up: $(VENV)/.up
 	@$(BIN)/reservation up
 
 demo: $(VENV)/.up
-	@$(BIN)/reservation demo
+	@$(BIN)/reservation demo $(if $(SCENARIO),--scenario $(SCENARIO))
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -101,17 +101,17 @@ def figures(console: Console, tally: Tally, pool: Pool, seats: int, free: int) -
         "buyers who got nothing": tally.empty_handed,
         "holds refreshed": tally.refreshed,
     }
-    _table(console, ["Outcome", ""], outcome.items())
-    _table(console, ["Refused", "why", ""], [(*what, count) for what, count in tally.refused.most_common()])
-    _table(console, ["Sent again after", ""], pool.repeated.most_common())
+    table(console, ["Outcome", ""], outcome.items())
+    table(console, ["Refused", "why", ""], [(*what, count) for what, count in tally.refused.most_common()])
+    table(console, ["Sent again after", ""], pool.repeated.most_common())
     latencies: list[Row] = []
     for name, meaning in _LATENCIES.items():
         if samples := sorted(pool.latencies_ms[name]):
             latencies.append((meaning, *(round(percentile(samples, share)) for share in _SHARES)))
-    _table(console, ["Latency, ms", "p50", "p95", "p99", "max"], latencies)
+    table(console, ["Latency, ms", "p50", "p95", "p99", "max"], latencies)
 
 
-def _table(console: Console, headings: list[str], rows: Iterable[Row]) -> None:
+def table(console: Console, headings: list[str], rows: Iterable[Row]) -> None:
     """Prints a table, unless it is empty."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, heading in enumerate(headings):

@@ -373,16 +373,33 @@ def token(user: str | None, scopes: tuple[str, ...], minutes: float) -> None:
 
 
 @cli.command()
+@click.option(
+    "--scenario",
+    type=click.Choice(["rush", "onsale"]),
+    default="rush",
+    show_default=True,
+    help="rush: all at once, seat by seat. onsale: an opening night with a waiting room, groups, VIPs and webhooks.",
+)
 @click.option("--url", default=None, help="The service [on this machine, at PORT].")
 @click.option("--seats", type=click.IntRange(10, 10_000), default=500, show_default=True)
-@click.option("--buyers", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--buyers", type=click.IntRange(1), default=None, help="[1000; 300 groups for onsale]")
 @click.option("--seed", type=int, default=None, help="Makes the buyers' choices repeatable.")
-def demo(url: str | None, seats: int, buyers: int, seed: int | None) -> None:
-    """Run an on-sale against a running service, and audit it."""
-    from reservation_cli.demo import run
+@click.option(
+    "--listen",
+    default="127.0.0.1",
+    show_default=True,
+    help="onsale: where webhooks are received, an address of this machine that the service reaches.",
+)
+def demo(scenario: str, url: str | None, seats: int, buyers: int | None, seed: int | None, listen: str) -> None:
+    """Run a sale against a running service, and audit it."""
+    from reservation_cli import demo as rush
+    from reservation_cli import onsale
 
     loaded = _load()
+    url = url or loaded.api_url
     try:
-        sys.exit(run(loaded, url or loaded.api_url, seats, buyers, seed))
+        if scenario == "rush":
+            sys.exit(rush.run(loaded, url, seats, buyers or 1_000, seed))
+        sys.exit(onsale.run(loaded, url, seats, buyers or 300, seed, listen))
     except SettingsError as error:
         raise click.ClickException(str(error)) from None

@@ -208,6 +208,14 @@ class Drill:
         """Seats are sold and audited, through HAProxy."""
         self.note(*_flat(Demo(self._stack, 200).audit(), "a sale"))
 
+    def onsale(self) -> None:
+        """All that there is: a waiting room, VIPs, and webhooks, whose receiver is outside."""
+        size = ("--seats", "200", "--buyers", "120", "--listen", self._stack.host)
+        sale = Process("demo", "--scenario", "onsale", "--url", self._stack.url, *size, cwd=self._stack.folder)
+        status, said = sale.join(240), sale.output.strip().splitlines()
+        self.note(status == 0, "an opening night", "; ".join(line for line in said if line.endswith(" wrong")))
+        self.note(status == 0, "in the end", said[-1])
+
     def kill(self) -> None:
         """One of each, while seats are sold. Docker starts them again."""
         demo = Demo(self._stack)
@@ -340,10 +348,11 @@ def main() -> int:
     began = time.monotonic()
     with Stack(command) as stack:
         drill = Drill(stack)
-        steps = (drill.start, drill.scale, drill.containers, drill.refusals, drill.prometheus, drill.demo, drill.kill)
+        steps = (drill.start, drill.scale, drill.containers, drill.refusals, drill.prometheus, drill.demo, drill.onsale)
         try:
             for step in (
                 *steps,
+                drill.kill,
                 drill.roll,
                 drill.reload,
                 drill.restart_redis,

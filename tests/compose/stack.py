@@ -33,6 +33,7 @@ class Stack:
     Attributes:
         url: where HAProxy is.
         port: its port.
+        host: the address of this host that containers reach.
         prometheus: where Prometheus is.
         folder: where compose runs, as in a fresh clone.
     """
@@ -42,16 +43,21 @@ class Stack:
         self.folder = Path(tempfile.mkdtemp(prefix="reservation-compose-"))
         self.port, prometheus = free_port(), free_port()
         self.url, self.prometheus = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{prometheus}"
+        # A network that no other stack on this engine has.
+        front = f"10.{128 + secrets.randbelow(127)}.{secrets.randbelow(256)}"
+        self.host = f"{front}.1"
         self._environment = clean_environment(
             COMPOSE_PROJECT_NAME=f"drill{secrets.token_hex(4)}",
-            COMPOSE_PROFILES="monitoring",
+            COMPOSE_PROFILES="monitoring,webhooks",
             PYTHON_VERSION=os.environ.get("PYTHON_VERSION") or _python(),
             PORT=str(self.port),
             PROMETHEUS_PORT=str(prometheus),
             METRICS_TOKEN=secrets.token_hex(16),
             REDIS_PASSWORD=secrets.token_hex(16),
-            # A network that no other stack on this engine has.
-            FRONT_NETWORK=f"10.{128 + secrets.randbelow(127)}.{secrets.randbelow(256)}",
+            FRONT_NETWORK=front,
+            # To a receiver on this host.
+            WEBHOOKS="on",
+            WEBHOOK_ALLOW_PRIVATE="on",
             # On, with bounds that only `hostile` comes to.
             RATE_LIMITS="on",
             **dict.fromkeys(("RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_JOBS"), "10000000/minute"),

@@ -13,7 +13,7 @@ from tests.faults.record import Record
 from tests.receiver import Post
 
 #: What is told of, by the cause of the change.
-_TYPES = {cause: f"seat.{cause}" for cause in ("reserved", "released", "expired", "cancelled")}
+_TYPES = {cause: f"seat.{cause}" for cause in ("reserved", "released", "expired", "cancelled", "blocked", "unblocked")}
 
 
 class Message(NamedTuple):
