@@ -242,6 +242,45 @@ class SalesNotOpen(Refused):
         return {"opensAt": self.opens_at, "serverTime": self.opens_at - self.left_ms}
 
 
+class EventClosed(Refused):
+    """Raised when a seat is to be held, or a hold prolonged, after the sale has ended.
+
+    Attributes:
+        closes_at: when it did, epoch ms.
+        since_ms: how long ago that is, ms.
+    """
+
+    def __init__(self, closes_at: int, since_ms: int) -> None:
+        super().__init__(Code.EVENT_CLOSED, "Sales have ended.")
+        self.closes_at, self.since_ms = closes_at, since_ms
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"closesAt": self.closes_at, "serverTime": self.closes_at + self.since_ms}
+
+
+class OpeningFixed(Refused):
+    """Raised when it cannot be changed any more when sales begin."""
+
+    def __init__(self) -> None:
+        said = "Sales have begun, or tickets have been drawn, so that they can only begin earlier."
+        super().__init__(Code.OPENING_FIXED, said)
+
+
+class WrongTimes(ReservationError):
+    """Raised when sales would end before they begin, or before now."""
+
+    slug, status = "invalid-request", 422
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"closesAt: {detail}")
+        self._why = detail
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return {"errors": [{"field": "closesAt", "message": self._why}]}
+
+
 class AdmissionRequired(Refused):
     """Raised when the event has a waiting room, and the user shows no admission that is good for it now.
 
@@ -430,6 +469,12 @@ def _refusal(code: Code, numbers: list[int], found: list[str], limit: int, event
             return PickAgain()
         case Code.SALES_NOT_OPEN:
             return SalesNotOpen(*numbers)
+        case Code.EVENT_CLOSED:
+            return EventClosed(*numbers)
+        case Code.OPENING_FIXED:
+            return OpeningFixed()
+        case Code.WRONG_TIMES:
+            return WrongTimes("must be after opensAt")
         case Code.ADMISSION_REQUIRED:
             return AdmissionRequired(event_id)
         case Code.ROOM_UNKNOWN:

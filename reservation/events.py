@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from reservation import keys
 from reservation.codes import Code
-from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, refusal
+from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, WrongTimes, refusal
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
 from reservation.layouts import default_sections, sections_of
@@ -25,7 +25,7 @@ _REMEMBER_MS = 86_400_000
 #: depends on it: they would make the same event.
 _CLAIM_MS = 5_000
 #: What of an event's hash makes an Event, beside its id.
-_FIELDS = ("name", "totalSeats", "createdAt", "opensAt", "admitPerMinute", "admissionTtl")
+_FIELDS = ("name", "totalSeats", "createdAt", "opensAt", "closesAt", "admitPerMinute", "admissionTtl")
 #: Seats written by one script call. 250 take about a millisecond, in which nobody else is served.
 _BATCH = 250
 
@@ -105,23 +105,27 @@ class Events:
         once: Once | None = None,
         *,
         opens_at: int | None = None,
+        closes_at: int | None = None,
         room: WaitingRoom | None = None,
         layout: NewLayout | None = None,
     ) -> Event:
         """Creates an event with seats 1 to `total_seats`, all free.
 
         The seats are written in batches and the event last, so a creation that breaks off leaves
-        nothing to see; the sweeper removes its remains. Raises StateUnavailable; KeyReused, KeyInUse.
+        nothing to see; the sweeper removes its remains. Raises WrongTimes, StateUnavailable; KeyReused, KeyInUse.
 
         Arguments:
             once: the request, if it may be sent again. What has begun is gone on with then, or found.
             opens_at: when sales begin, epoch ms; None: at once.
+            closes_at: when they end, after that, and not yet; None: never.
             room: how who wants to hold seats is let in; None: everybody is.
             layout: where the seats are; it has `total_seats`.
         """
         terms: dict[str, str | int] = {}
         if opens_at is not None:
             terms["opensAt"] = opens_at
+        if closes_at is not None:
+            terms["closesAt"] = closes_at
         if room is not None:
             terms.update(Rooms.fields(room))
         if layout is not None:
@@ -129,7 +133,7 @@ class Events:
         if once is not None:
             return self._create_once(name, total_seats, terms, once)
         try:
-            return self._create(self._index_new_id(), name, total_seats, terms)
+            return self._create(self._index_new_id(terms), name, total_seats, terms)
         except _GivenUp:
             raise StateUnavailable from None  # it took ten minutes
 
@@ -148,7 +152,7 @@ class Events:
         if just_claimed:
             raise KeyInUse
         for event_id in ids:
-            self._scripts.run("index_event", [keys.EVENTS], [event_id])
+            self._index(event_id, terms)
             with suppress(_GivenUp):
                 return self._create(event_id, name, total_seats, terms)
         raise StateUnavailable
@@ -171,12 +175,35 @@ class Events:
         fields = {"name": name, "totalSeats": total_seats, "createdAt": created_at, **terms}
         return Event(id=event_id, **_members([fields.get(field) for field in _FIELDS]))
 
-    def _index_new_id(self) -> str:
+    def _index_new_id(self, terms: Mapping[str, str | int]) -> str:
         # Indexed first: what a creation that breaks off leaves behind can then be found.
         while True:
             event_id = self._new_id()
-            if self._scripts.run("index_event", [keys.EVENTS], [event_id]):
+            if self._index(event_id, terms):
                 return event_id
+
+    def _index(self, event_id: str, terms: Mapping[str, str | int]) -> bool:
+        """Whether the id was not taken. Raises WrongTimes if the event's sale is over before it begins."""
+        indexed = self._scripts.run("index_event", [keys.EVENTS], [event_id, terms.get("closesAt", 0)])
+        if indexed < 0:
+            raise WrongTimes("must be in the future")
+        return bool(indexed)
+
+    def change(
+        self, event_id: str, *, opens_at: int | None = None, closes_at: int | Literal["never", ""] = ""
+    ) -> Event:
+        """Changes when sales begin and end. A time that is past means now. Raises NotFound, WrongTimes, OpeningFixed,
+        StateUnavailable.
+
+        Arguments:
+            opens_at: None: as it is.
+            closes_at: empty: as it is.
+        """
+        arguments = ["" if opens_at is None else opens_at, closes_at, *_FIELDS]
+        code, _, *fields = self._scripts.run("change_event", [keys.event(event_id), keys.early(event_id)], arguments)
+        if code != Code.OK:
+            raise refusal(Code(code))
+        return Event(id=event_id, **_members(fields[0]))
 
     def get(self, event_id: str) -> Event:
         """Reads an event. Raises NotFound, StateUnavailable."""
@@ -329,11 +356,18 @@ class Events:
 
 def _members(fields: Sequence[str | int | None]) -> dict[str, Any]:
     """An Event's members, of the values of _FIELDS."""
-    name, total, created, opens_at, admit_per_minute, admission_ttl = fields
+    name, total, created, opens_at, closes_at, admit_per_minute, admission_ttl = fields
     room = None
     if admit_per_minute is not None:
         room = {"admit_per_minute": admit_per_minute, "admission_ttl": admission_ttl}
-    return {"name": name, "total_seats": total, "created_at": created, "opens_at": opens_at, "waiting_room": room}
+    return {
+        "name": name,
+        "total_seats": total,
+        "created_at": created,
+        "opens_at": opens_at,
+        "closes_at": closes_at,
+        "waiting_room": room,
+    }
 
 
 def _seat_sets(event_id: str) -> list[str]:

@@ -42,6 +42,7 @@ _REFUSED = {
     Code.SEAT_RESERVED: "This seat is reserved.",
     Code.SEAT_BLOCKED: "This seat is not for sale.",
     Code.SEAT_UNKNOWN: "There is no such seat.",
+    Code.EVENT_CLOSED: "Sales had ended.",
     Code.LIMIT_REACHED: "You hold as many seats as is allowed.",
     Code.HOLD_EXPIRED: "Your hold had ended.",
     Code.NO_SEATS_TOGETHER: "There are not so many free seats next to one another.",

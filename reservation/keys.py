@@ -4,7 +4,7 @@ event sit in one slot and a script may change them together.
     event:{E}                hash    id, name, totalSeats, createdAt ms; version: number of changes;
                                      tickets: last one given; endedAt, pace: see lua/_job.lua;
                                      layout: as it was given, JSON;
-                                     opensAt ms; admitPerMinute, admissionTtl s, roomKey (secret, hex),
+                                     opensAt ms, closesAt ms; admitPerMinute, admissionTtl s, roomKey (secret, hex),
                                      nextSlot µs: of one with a waiting room (lua/_room.lua).
                                      Written last, so an event is whole or absent
     event:{E}:seats          set     every seat id

@@ -236,6 +236,18 @@ OpensAt = Annotated[
 ]
 
 
+ClosesAt = Annotated[
+    int,
+    Field(
+        ge=_FIRST_OPENING,
+        le=_LAST_OPENING,
+        description="When sales end, epoch milliseconds: from then on no seat can be held, and no hold prolonged. "
+        "Absent: never.",
+        examples=[1767312000000],
+    ),
+]
+
+
 class NewWaitingRoom(_Request):
     """How people are let in who want to buy."""
 
@@ -269,6 +281,7 @@ class NewEvent(_Request):
         Field(description="Where the seats are. Otherwise they get rows by a rule of the service's."),
     ] = None
     opens_at: Annotated[OpensAt | None, _NotNull] = None
+    closes_at: Annotated[ClosesAt | None, _NotNull, Field(description="After `opensAt`, and in the future.")] = None
     waiting_room: Annotated[
         NewWaitingRoom | None, _NotNull, Field(description="Seats can be held only by who was admitted from it.")
     ] = None
@@ -282,12 +295,33 @@ class NewEvent(_Request):
                 "seats", "must be as many as the layout has, {seats}", {"seats": self.layout.seats}
             )
             raise _wrong("totalSeats", said)
+        if None not in (self.opens_at, self.closes_at) and self.closes_at <= self.opens_at:  # type: ignore[operator]  # as checked
+            raise _wrong("closesAt", PydanticCustomError("times", "must be after opensAt"))
         return self
 
     @property
     def seats(self) -> int:
         """How many there are."""
         return self.total_seats if self.layout is None else self.layout.seats  # type: ignore[return-value]  # as checked
+
+
+class EventChange(_Request):
+    """When an event's sales begin and end."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    opens_at: Annotated[
+        OpensAt | None, _NotNull, Field(description="Until sales have begun. A time that is past: now.")
+    ] = None
+    closes_at: Annotated[
+        ClosesAt | None, Field(description="After `opensAt`. A time that is past: now. `null`: never.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("there has to be opensAt or closesAt")
+        return self
 
 
 def _wrong(member: str, why: str | PydanticCustomError) -> ValidationError:
@@ -447,6 +481,7 @@ class Event(ApiModel):
     total_seats: Annotated[int, Field(examples=[500])]
     created_at: Millis
     opens_at: OpensAt | None = None
+    closes_at: ClosesAt | None = None
     waiting_room: Annotated[
         WaitingRoom | None, Field(description="Seats can be held only by who was admitted from it.")
     ] = None
@@ -741,7 +776,7 @@ class JobResult(ApiModel):
         str | None,
         Field(
             description="For programs: `seat-held`, `seat-reserved`, `seat-blocked`, `limit-reached`, `hold-expired`, "
-            "`seat-unknown`, `no-seats-together`, `too-few-seats`, "
+            "`event-closed`, `seat-unknown`, `no-seats-together`, `too-few-seats`, "
             "or why there is no verdict: `deadline-passed`, `internal-error`.",
             examples=["seat-held"],
         ),

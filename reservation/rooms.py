@@ -74,14 +74,15 @@ class Rooms:
         }
 
     def draw(self, event_id: str, user: str) -> Standing:
-        """The user's ticket, a new one if there is none. Raises NotFound, QueueFull, StateUnavailable."""
+        """The user's ticket, a new one if there is none. Raises NotFound, EventClosed, QueueFull,
+        StateUnavailable."""
         digest = blake2b(user.encode(), key=self._key(event_id), person=b"ticket").digest()
         ticket_id = TicketId.of(event_id, digest)
         arguments: list[str | int] = [ticket_id.token, user, self._draw_bits(_BITS), self._most]
         return self._standing(ticket_id, self._scripts.run("draw_ticket", keys.room_keys(ticket_id), arguments))
 
     def read(self, ticket_id: TicketId) -> Standing:
-        """A ticket. Once it is admitted, so is whoever has asked. Raises NotFound, StateUnavailable."""
+        """A ticket. Once it is admitted, so is whoever has asked. Raises NotFound, EventClosed, StateUnavailable."""
         reply = self._scripts.run("read_ticket", keys.room_keys(ticket_id), [ticket_id.token])
         return self._standing(ticket_id, reply)
 
@@ -128,7 +129,7 @@ class Rooms:
     def _standing(self, ticket_id: TicketId, reply: list[Any]) -> Standing:
         code, now, *rest = reply
         if code != Code.OK:
-            raise refusal(Code(code), limit=self._most)
+            raise refusal(Code(code), *rest, limit=self._most)
         drawn, user, place, slot_ms, ends_s, waiting, opens_ms, interval_us = rest
         event_id, token = ticket_id
         common = {

@@ -212,8 +212,8 @@ class Seats:
         turn: Turn = NEXT,
     ) -> Accepted:
         """Enters a hold job in the ledger. Raises NotFound, SeatHeld, SeatReserved, LimitReached, PickAgain,
-        QueueFull, DelayTooLong, SalesNotOpen, AdmissionRequired, KeyReused, or StateUnavailable with the job id,
-        because it may have been entered.
+        QueueFull, DelayTooLong, SalesNotOpen, EventClosed, AdmissionRequired, KeyReused, or StateUnavailable with the
+        job id, because it may have been entered.
 
         Arguments:
             lag_ms: how long jobs wait for a worker, for who asks again.
@@ -355,8 +355,8 @@ class Seats:
 
     def refresh(self, named: Named, user: str, request_id: str = "", once: Once | None = None) -> list[Seat]:
         """Lets the user's holds run their full length again, as far as a hold may be prolonged. Returns the seats in
-        the order given. Raises NotFound, NotHolder, NotOnHold, SeatReserved, ReservePending, HoldCeiling, KeyReused,
-        StateUnavailable.
+        the order given. Raises NotFound, NotHolder, NotOnHold, SeatReserved, ReservePending, HoldCeiling, EventClosed,
+        KeyReused, StateUnavailable.
 
         Arguments:
             once: the request, if it may be sent again.

@@ -129,6 +129,7 @@ class Problem(ApiModel):
         list[Conflict] | None, Field(description="Of several seats, those because of which it was done to none.")
     ] = None
     opens_at: Annotated[Millis | None, Field(description="When sales begin.")] = None
+    closes_at: Annotated[Millis | None, Field(description="When they have ended.")] = None
     server_time: Millis | None = None
     queue_endpoint: Annotated[str | None, Field(description="Where tickets of the waiting room are drawn.")] = None
     reserving_until: Millis | None = None

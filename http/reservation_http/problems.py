@@ -161,6 +161,21 @@ KINDS = {
             True,
         ),
         Kind(
+            "event-closed",
+            409,
+            "Sales have ended",
+            "Sales have ended.",
+            "No seat can be held any more, and no hold prolonged. What you hold can be reserved until the hold ends.",
+            {"closesAt": 1767225600000, "serverTime": 1767225610000},
+        ),
+        Kind(
+            "opening-fixed",
+            409,
+            "The opening cannot be changed",
+            "Sales have begun, or tickets have been drawn, so that they can only begin earlier.",
+            "Change opensAt before, and before the waiting room has its first ticket. closesAt can always be changed.",
+        ),
+        Kind(
             "limit-reached",
             409,
             "Too many seats on hold",

@@ -8,12 +8,12 @@
 -- the seats and the event's pace.
 local function accept(decide)
   return once(tonumber(ARGV[9]) > 0 and KEYS[8], ARGV[8], ARGV[9], function()
-    local event = redis.call('HMGET', event_key, 'id', 'pace', 'opensAt', 'admitPerMinute')
+    local event = redis.call('HMGET', event_key, 'id', 'pace', 'opensAt', 'admitPerMinute', 'closesAt')
     if not event[1] then return {CODE.EVENT_UNKNOWN, now} end
     if redis.call('EXISTS', job_key) == 1 then return accepted(job_id, event[2], time_of(job_id)) end
     if too_late() then return {CODE.TOO_LATE, now} end
     local seats = load_seats()
     if not seats then return {CODE.SEAT_UNKNOWN, now} end
-    return decide(seats, event[2], tonumber(event[3] or 0), event[4])
+    return decide(seats, event[2], tonumber(event[3] or 0), event[4], tonumber(event[5] or math.huge))
   end)
 end

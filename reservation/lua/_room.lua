@@ -15,11 +15,12 @@ local function lapses(slot) return math.ceil(slot / 1000) + COLLECT_MS end
 -- The event's room; nil if it has none. The first who comes once it is open ends the shuffle: it fixes the slot that
 -- follows those of the early, and so that nobody counts as early any more, even if the clock goes back.
 local function enter()
-  local f = redis.call('HMGET', event_key, 'createdAt', 'opensAt', 'admitPerMinute', 'admissionTtl', 'nextSlot')
+  local f = redis.call('HMGET', event_key, 'createdAt', 'opensAt', 'admitPerMinute', 'admissionTtl', 'nextSlot',
+    'closesAt')
   if not f[3] then return nil end
   local room = {
     opens = (f[2] or f[1]) * 1000, interval = math.ceil(60000000 / f[3]), ttl_s = tonumber(f[4]),
-    next = tonumber(f[5]), early = redis.call('ZCARD', early_key),
+    next = tonumber(f[5]), early = redis.call('ZCARD', early_key), closes = tonumber(f[6] or math.huge),
   }
   if not room.next and now_us >= room.opens then
     room.next = room.opens + room.early * room.interval
@@ -27,6 +28,11 @@ local function enter()
     if room.early > 0 then redis.call('PEXPIREAT', early_key, string.format('%.0f', lapses(room.next))) end
   end
   return room
+end
+
+-- Once sales have ended nobody is let in, or told more than that.
+local function closed(room)
+  if now >= room.closes then return {CODE.EVENT_CLOSED, now, room.closes, now - room.closes} end
 end
 
 -- How many are admitted before this slot is, from now on. Slots that lie ahead have no gaps.

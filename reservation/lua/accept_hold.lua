@@ -9,11 +9,11 @@ ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       16 'vip', or ''; 17 when it may be carried out at the earliest, ms, or 0; 18 how far ahead that may be, ms;
       19 for the best seats: required or preferred (open_job); 20 1 if they may be gone: the job gets others then
 Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and ARGV 17 if that is ahead; {LIMIT_REACHED, now ms,
-      held, requested}; {SALES_NOT_OPEN, now ms, opening ms, ms until then}; {DELAY_TOO_LONG, now ms, latest ms};
-      {code, now ms, seats in the way…} with SEAT_HELD, SEAT_RESERVED, SEAT_BLOCKED; {code, now ms} with
-      ADMISSION_REQUIRED, EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL, TOO_LATE, KEY_REUSED, PICK_AGAIN (some of the best
-      seats are gone, or another open job has picked them); 1000 more than the code if it is what was answered
-      before ]]
+      held, requested}; {SALES_NOT_OPEN, now ms, opening ms, ms until then}; {EVENT_CLOSED, now ms, closing ms, ms
+      since then}; {DELAY_TOO_LONG, now ms, latest ms}; {code, now ms, seats in the way…} with SEAT_HELD,
+      SEAT_RESERVED, SEAT_BLOCKED; {code, now ms} with ADMISSION_REQUIRED, EVENT_UNKNOWN, SEAT_UNKNOWN, QUEUE_FULL,
+      TOO_LATE, KEY_REUSED, PICK_AGAIN (some of the best seats are gone, or another open job has picked them); 1000
+      more than the code if it is what was answered before ]]
 -- @include clock
 -- @include accept
 -- @include hold
@@ -53,8 +53,9 @@ local function against_later(latest)
   if redis.call('ZCOUNT', jobs_key, LATER, '+inf') >= max_open / 2 then return {CODE.QUEUE_FULL, now} end
 end
 
-return accept(function(seats, pace, opens, has_room)
-  local latest, later = now + ARGV[18], not_before > now
+return accept(function(seats, pace, opens, has_room, closes)
+  if now >= closes then return {CODE.EVENT_CLOSED, now, closes, now - closes} end
+  local latest, later = math.min(now + ARGV[18], closes - 1), not_before > now
   if ARGV[14] == '' then  -- what is repeated was let in
     if now < opens then return {CODE.SALES_NOT_OPEN, now, opens, opens - now} end
     if has_room then

@@ -5,7 +5,7 @@ KEYS  1 to 3 as in _room
 ARGV  1 as in _room, 2 the user's UUID, 3 a random number that the user cannot know, below 2^50,
       4 most tickets that wait
 Returns as _room's `standing`: {OK, now ms, 1 if it was drawn just now, user, place or -1 while early, slot ms,
-      end of the admission in s or 0, how many wait, opening ms, interval µs}; {code, now ms} with ROOM_UNKNOWN,
+      end of the admission in s or 0, how many wait, opening ms, interval µs}; {EVENT_CLOSED, now ms, closing ms, ms since then}; {code, now ms} with ROOM_UNKNOWN,
       QUEUE_FULL ]]
 -- @include clock
 -- @include room
@@ -13,6 +13,8 @@ local user, number, most = ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local room = enter()
 if not room then return {CODE.ROOM_UNKNOWN, now} end
+local over = closed(room)
+if over then return over end
 local found = standing(room, 0)
 if found then return found end
 if room.next then

@@ -6,7 +6,7 @@ KEYS  1 to 7 as in _job, then 8 event:{E}:picked zset, 9 event:{E}:failures stre
 ARGV  1 to 7 as in _seats, then 8 how long an ended job is kept, ms; 9 length of a hold, ms;
       10 most seats a user may hold
 Returns {code, now ms, since ms} with HELD, HELD_ALREADY, SEAT_HELD, SEAT_RESERVED, SEAT_BLOCKED,
-      LIMIT_REACHED, SEAT_UNKNOWN, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
+      LIMIT_REACHED, SEAT_UNKNOWN, EVENT_CLOSED, DEADLINE_PASSED; {stored code, now ms} of a job that had ended;
       {JOB_UNKNOWN, now ms}; {NOT_DUE, now ms} before its time; {PICK_AGAIN, now ms, required or preferred} of a
       job for the best seats if these are gone, which changes nothing: it can be held other ones ]]
 -- @include clock
@@ -19,6 +19,11 @@ if not job then return {CODE.JOB_UNKNOWN, now} end
 if job.ended then return {job.code, now} end
 if job.later and now < job.since then return {CODE.NOT_DUE, now} end
 if now >= job.deadline then return end_job(job, 'failed', CODE.DEADLINE_PASSED, result_ttl_ms) end
+
+if now >= tonumber(redis.call('HGET', event_key, 'closesAt') or math.huge) then
+  if job.adjacent then give_up_picked(job, KEYS[8]) end
+  return end_job(job, 'completed', CODE.EVENT_CLOSED, result_ttl_ms)
+end
 
 local seats = load_seats()
 if not seats then return end_job(job, 'completed', CODE.SEAT_UNKNOWN, result_ttl_ms) end

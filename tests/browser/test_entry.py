@@ -120,3 +120,20 @@ def test_waits_on_a_phone(person: Callable[..., Person], site: Site) -> None:
     join.tap()
     expect(page.get_by_role("region", name="You are in the waiting room")).to_contain_text("until sales open")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_says_that_sales_have_ended(person: Callable[..., Person], site: Site) -> None:
+    """As it happens; what is held can still be reserved."""
+    sale = event(site)
+    closes_at = site.http.get(f"/events/{site.create(10)}").json()["createdAt"] + 8_000
+    assert site.http.patch(f"/events/{sale}", json={"closesAt": closes_at}).status_code == 200
+    one = person()
+    hall = Hall(one, sale)
+    hall.hold(3)
+    expect(hall.page.get_by_role("region", name="Sales have ended")).to_contain_text("can reserve")
+    expect(hall.page.locator("#best")).to_be_hidden()
+    hall.says("Sales have ended")
+    hall.act(3, "Reserve")
+    hall.owns(3)
+    accessible(hall.page)
+    expect(one.go("/").locator(f'a[href="/?event={sale}"]')).to_contain_text("sales have ended")

@@ -32,7 +32,9 @@ _jobs: deque[str] = deque(maxlen=50)
 _rooms: deque[str] = deque(maxlen=50)
 _tickets: deque[tuple[str, str]] = deque(maxlen=50)
 #: Integers that a body may have.
-_INTEGERS = ("totalSeats", "opensAt", "admitPerMinute", "admissionTtl", "quantity")
+_INTEGERS = ("totalSeats", "opensAt", "closesAt", "admitPerMinute", "admissionTtl", "quantity")
+#: When sales may begin and end, ms.
+_TIMES = range(1_000_000_000_000, 4_102_444_800_001)
 _webhooks: deque[str] = deque(maxlen=5)
 #: Where nobody listens.
 _RECEIVER = "http://127.0.0.1:9/"
@@ -159,6 +161,20 @@ def _tell() -> None:
         Path(_TALLY).write_text(json.dumps(rows))
 
 
+def _put_right(case: schemathesis.Case[Any], body: dict[str, Any]) -> None:
+    """Sales end after they begin, and not yet, or all that is asked later would be refused; and seats that are blocked
+    are the event's. No schema can say so."""
+    if type(body.get("closesAt")) is int and body["closesAt"] in _TIMES:
+        body["closesAt"] = _TIMES[-1]
+    if type(body.get("opensAt")) is int and body["opensAt"] == _TIMES[-1]:
+        body["opensAt"] -= 1
+    event, ids = (case.path_parameters or {}).get("event_id"), body.get("ids")
+    if not (case.path.endswith("block") and isinstance(event, str) and _IS_EVENT(event) and isinstance(ids, list)):
+        return
+    if all(isinstance(each, str) and _IS_SEAT(each) for each in ids) and len(set(ids)) == len(ids):
+        body["ids"] = [f"{event}-{number}" for number in range(1, len(ids) + 1)]
+
+
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """A key belongs to one body: 422 for another is right, and no finding. That a URL's host is there is more than its
@@ -170,6 +186,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
             body["totalSeats"] = 50
     if isinstance(body, dict) and isinstance(url := body.get("url"), str) and _is_allowed(url):
         body["url"] = _RECEIVER
+    if isinstance(body, dict):
+        _put_right(case, body)
     headers: Any = case.headers or {}
     key = headers.get(repeats.HEADER)
     scenario = getattr(case.meta.phase.data, "scenario", None) if case.meta else None

@@ -2,7 +2,7 @@
  * The API over HTTP: who asks, problems, requests that are sent again, jobs.
  *
  * @typedef {{id: string, name: string, totalSeats: number, createdAt: number, opensAt?: number,
- *   waitingRoom?: {admitPerMinute: number, admissionTtl: number}}} Event
+ *   closesAt?: number, waitingRoom?: {admitPerMinute: number, admissionTtl: number}}} Event
  * @typedef {{name: string, rank: number, rows: {name: string, first: number, seats: number}[]}} Section
  * @typedef {{event: string, totalSeats: number, given: boolean, sections: Section[]}} Layout
  * @typedef {Event & {free: number, held: number, reserved: number, blocked?: number}} EventWithCounts

@@ -19,8 +19,9 @@ const AGAIN_MS = 2_000;
 export class Entry {
   /** @type {Ticket | undefined} */
   #ticket;
-  /** Whether sales were not open yet when this was shown last. */
+  /** Whether sales were not open yet when this was shown last, and whether they had ended. */
   #early;
+  #ended;
   #next = 0;
   #closed = new AbortController();
   #joining = false;
@@ -37,10 +38,11 @@ export class Entry {
     this.clock = clock;
     this.onUnknown = onUnknown;
     this.#early = this.#left > 0;
+    this.#ended = this.#over;
     const { signal } = this.#closed;
     byId("entry-join").addEventListener("click", () => this.#join(), { signal });
     const known = this.#known;
-    if (known) this.#look(known);
+    if (known && !this.#ended) this.#look(known);
     this.tick();
   }
 
@@ -56,6 +58,11 @@ export class Entry {
       this.#early = false;
       if (!this.event.waitingRoom) say({ title: "Sales are open" }, { about: "entry" });
     }
+    if (this.#over !== this.#ended) {
+      this.#ended = this.#over;
+      clearTimeout(this.#next);
+      if (this.#ended) say({ title: "Sales have ended", detail: KEEP }, { about: "entry" });
+    }
     const { admission, admissionExpiresAt = 0 } = this.#ticket ?? {};
     if (admission && admissionExpiresAt <= this.clock.now()) {
       this.#forget();
@@ -67,6 +74,11 @@ export class Entry {
   /** Milliseconds until sales open. */
   get #left() {
     return (this.event.opensAt ?? 0) - this.clock.now();
+  }
+
+  /** Whether they have ended. */
+  get #over() {
+    return (this.event.closesAt ?? Infinity) <= this.clock.now();
   }
 
   // --- The ticket ------------------------------------------------------------------------------
@@ -169,7 +181,8 @@ export class Entry {
 
   /** @returns {{title: string, big?: string, unit?: string, about: string, join?: boolean, open?: boolean}} */
   #words() {
-    const { waitingRoom: room, opensAt = 0 } = this.event;
+    const { waitingRoom: room, opensAt = 0, closesAt = 0 } = this.event;
+    if (this.#ended) return { title: "Sales have ended", about: `On ${moment(closesAt)}. ${KEEP}` };
     const opening = { big: countdown(this.#left), about: `On ${moment(opensAt)}.` };
     if (!room) return this.#early ? { title: "Sales open in", ...opening } : { title: "", about: "" };
     const ticket = this.#ticket;
@@ -194,6 +207,7 @@ export class Entry {
   }
 }
 
+const KEEP = "What you hold you can reserve until your hold ends.";
 const STAY = "Keep this page open: it goes on by itself.";
 /** @type {{tone: "bad", about: string}} */
 const BAD = { tone: "bad", about: "entry" };

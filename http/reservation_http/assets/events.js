@@ -123,12 +123,13 @@ export class EventList {
 /** An event of the list: its name, its seats, and how many of them are free. */
 function item(/** @type {import("./api.js").EventWithCounts} */ event) {
   const element = stamp("event-item");
-  const { id, name, totalSeats, held, reserved, blocked = 0, opensAt = 0 } = event;
+  const { id, name, totalSeats, held, reserved, blocked = 0, opensAt = 0, closesAt = Infinity } = event;
   // By this device's clock, which is good enough for a date.
   const opening = opensAt > Date.now() ? ` · sales open on ${moment(opensAt)}` : "";
+  const closing = closesAt <= Date.now() ? " · sales have ended" : opening;
   element.querySelector("a").href = `/?event=${id}`;
   element.querySelector(".event-title").textContent = name;
-  element.querySelector(".event-seats").textContent = seats(totalSeats) + opening;
+  element.querySelector(".event-seats").textContent = seats(totalSeats) + closing;
   element.querySelector(".event-counts").textContent = counts(event);
   const share = (/** @type {number} */ n) => String((100 * n) / totalSeats);
   const bar = (/** @type {string} */ part) => element.querySelector(`rect.${part}`);

@@ -17,6 +17,7 @@ const ADVICE = /** @type {Record<string, string>} */ ({
   "not-on-hold": "Your hold has run out. Hold the seat again, if it is still free.",
   "not-holder": "Your hold has ended, and somebody else has the seat. Choose another.",
   "reserve-pending": "Wait a moment: your reservation of this seat is being decided.",
+  "event-closed": "What you hold you can reserve until your hold ends.",
   "sales-not-open": "The page counts down to it.",
   "admission-required": "Join it under \u201cYour seats\u201d.",
   "queue-full": "Nothing was held. Try again in a few seconds.",

@@ -37,6 +37,7 @@ class BestAvailable(Acceptance):
             "too-few-seats",
             "limit-reached",
             "sales-not-open",
+            "event-closed",
             "delay-too-long",
             "admission-required",
             "queue-full",

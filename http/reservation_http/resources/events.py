@@ -1,7 +1,7 @@
 """Events: creating, listing, reading, what is free, and what every seat is."""
 
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Literal
 
 import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,6 +10,7 @@ from reservation.events import Events, FreeList
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
 from reservation.models import (
     Event,
+    EventChange,
     EventList,
     FreeSeats,
     Layout,
@@ -83,7 +84,13 @@ class EventCreation:
         """The event is there once this answers, with every seat, or not at all."""
         new, once = self._access.creation(req)
         event = self._events.create(
-            new.name, new.seats, once, opens_at=new.opens_at, room=self._room(new.waiting_room), layout=new.layout
+            new.name,
+            new.seats,
+            once,
+            opens_at=new.opens_at,
+            closes_at=new.closes_at,
+            room=self._room(new.waiting_room),
+            layout=new.layout,
         )
         write(resp, event, 201)
         resp.location = f"/events/{event.id}"
@@ -135,6 +142,26 @@ class EventById:
         """Name and number of seats. What is free is under `/seats/list/{event_id}`."""
         self._access.reader(req)
         write(resp, self._events.get(path_id(parse_event_id, event_id)))
+
+    @operation(
+        "changeEvent",
+        "Change when sales begin and end",
+        tag="events",
+        body=EventChange,
+        unkeyed=True,
+        answers={200: Event},
+        scope=CREATE_EVENTS,
+        problems=("not-found", "opening-fixed", "state-unavailable"),
+    )
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
+        """Postpones them, or ends them now: a `closesAt` that is past means now. Sales that have ended go on with one
+        that lies ahead. Safe to repeat."""
+        change = self._access.organizing(req, EventChange).body
+        closes_at: int | Literal["never", ""] = ""
+        if "closes_at" in change.model_fields_set:
+            closes_at = "never" if change.closes_at is None else change.closes_at
+        event_id = path_id(parse_event_id, event_id)
+        write(resp, self._events.change(event_id, opens_at=change.opens_at, closes_at=closes_at))
 
 
 class EventLayout:

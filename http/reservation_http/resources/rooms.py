@@ -27,7 +27,7 @@ class TicketDraw:
         unkeyed=True,
         answers={201: Ticket, 200: Ticket},
         headers={201: {"Location": "Where the ticket is read.", **_LOOK_AGAIN}, 200: _LOOK_AGAIN},
-        problems=("not-found", "queue-full", "state-unavailable"),
+        problems=("not-found", "event-closed", "queue-full", "state-unavailable"),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, event_id: str) -> None:
         """You have one ticket for an event: asking again answers 200 with the same. Those drawn before `opensAt` are
@@ -51,7 +51,7 @@ class TicketById:
         tag="events",
         answers={200: Ticket},
         headers={200: _LOOK_AGAIN},
-        problems=("not-found", "state-unavailable"),
+        problems=("not-found", "event-closed", "state-unavailable"),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, event_id: str, ticket: str) -> None:
         """Once it is `admitted`, the `admission` is what `POST /seats/hold` takes in its header `Admission`. It lasts

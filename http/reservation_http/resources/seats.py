@@ -157,6 +157,7 @@ class SeatHold(Acceptance):
             "seat-blocked",
             "limit-reached",
             "sales-not-open",
+            "event-closed",
             "delay-too-long",
             "admission-required",
             "queue-full",
@@ -249,6 +250,7 @@ class SeatRefresh:
             "seat-blocked",
             "reserve-pending",
             "hold-ceiling",
+            "event-closed",
             "state-unavailable",
         ),
     )
