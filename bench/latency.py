@@ -138,9 +138,7 @@ def reads(client: Client, rounds: int, say: Callable[[str], None]) -> list[Row]:
     path = f"/seats/list/{event}"
     changed, unchanged, same, page = [], [], [], []
     for number in range(1, rounds + 1):
-        job = client.json("POST", "/seats/hold", {"id": f"{event}-{number}", "UUID": str(uuid4())})
-        while client.json("GET", job["statusEndpoint"])["status"] != "completed":
-            time.sleep(0.002)
+        client.api.acting_for(uuid4()).hold(f"{event}-{number}").result()
         took, answer = _timed(lambda: client.send("GET", path))
         changed.append(took)
         tag = answer[2]["etag"]

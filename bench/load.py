@@ -1,4 +1,5 @@
-"""wrk, the load generator: cheap beside what it measures, and scripted in Lua (`hold.lua`)."""
+"""wrk, the load generator: cheap beside what it measures, and scripted in Lua (`hold.lua`). The client package would
+take the processor that the service needs: a third as many holds a second (docs/decisions/0028-clients.md)."""
 
 import json
 import subprocess

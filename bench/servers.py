@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import reservation_client
 from reservation.embedded import EmbeddedRedis
 from reservation_cli.supervisor import Child, Supervisor, command
 from tests.e2e.conftest import clean_environment, free_port
@@ -43,15 +45,21 @@ def running(*children: Child) -> Iterator[None]:
 
 
 class Client:
-    """One connection to the API, kept.
+    """One connection to the API, kept, with nothing between it and what is measured.
 
     Arguments:
         url: of the service.
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
         self._used = 0.0
+
+    @cached_property
+    def api(self) -> reservation_client.Client:
+        """The client package, for what is not measured."""
+        return reservation_client.Client(self._url)
 
     def send(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
         """One request; returns status, body and headers."""
@@ -77,8 +85,7 @@ class Client:
 
     def create_events(self, count: int, seats: int) -> list[str]:
         """Creates events; returns their ids."""
-        new = {"name": "Benchmark", "totalSeats": seats}
-        return [self.json("POST", "/events/create", new)["id"] for _ in range(count)]
+        return [self.api.create_event("Benchmark", seats).id for _ in range(count)]
 
 
 class Service:

@@ -1,6 +1,5 @@
 """How much: accepting holds, carrying them out, and both with the answer read, each beside its yardstick."""
 
-import json
 import math
 import os
 import re
@@ -119,15 +118,11 @@ def accept_safely(folder: Path, rounds: int, say: Callable[[str], None]) -> list
             file = folder / "tokens"
             users = [_token(key) for _ in range(math.ceil(_QUEUED / _HOLDS_OF_A_USER))]
             file.write_text("\n".join(users))
-            organiser = {"Authorization": f"Bearer {_token(key)}"}
+            organiser = _token(key)
             for service, client, figures in sides if number % 2 else sides[::-1]:
-                status, body, _ = client.send(
-                    "POST", "/events/create", {"name": "Benchmark", "totalSeats": _QUEUED}, **organiser
-                )
-                if status != 201:
-                    raise load.LoadError(f"{status} {body.decode()}")
-                mode, event = "safe" if figures is safe else "accept", json.loads(body)["id"]
-                done = load.run(service.url, mode, [event], _QUEUED, holds=_QUEUED, tokens=file)
+                event = client.api.acting_for(token=organiser).create_event("Benchmark", _QUEUED)
+                mode = "safe" if figures is safe else "accept"
+                done = load.run(service.url, mode, [event.id], _QUEUED, holds=_QUEUED, tokens=file)
                 figures.append(done.accepted / done.seconds)
     note = "tokens (HS256), idempotency keys, rate limits"
     return [Row("accept a hold from a stranger", "holds/s", safe, "higher", 0.8, plain, "with none of them", note)]
