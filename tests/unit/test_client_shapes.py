@@ -22,12 +22,19 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 MODELS = [found for _, found in inspect.getmembers(models, is_dataclass)]
 EVENT, SEAT, JOB, TICKET = "k3v9x2m7qa", "k3v9x2m7qa-12", "k3v9x2m7qa-4m0s8y2k1c7r5t9w3x6z0b8d2", "9s3k1x7m5q0w2e8r4t6"
 WAITING = Ticket(ticket=TICKET, event=EVENT, status="waiting", estimated_wait_time=5, server_time=1)
+WHEN = {"priority": "vip", "not_before": 1767225660000}
 
 #: Calls of each method, with all of its arguments.
 CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
-    ("create_event", ("Opening night", 20), {"opens_at": 1767225600000, "admit_per_minute": 60, "admission_ttl": 600}),
+    (
+        "create_event",
+        ("Opening night", 20),
+        {"opens_at": 1, "closes_at": 2, "admit_per_minute": 60, "admission_ttl": 600},
+    ),
     ("create_event", ("Opening night",), {"layout": {"sections": []}}),
     ("get_event", (EVENT,), {}),
+    ("change_event", (EVENT,), {"opens_at": 1, "closes_at": 2}),
+    ("change_event", (EVENT,), {"closes_at": "never"}),
     ("list_events", (), {"page_size": 3}),
     ("get_layout", (EVENT,), {}),
     ("get_seat_map", (EVENT,), {}),
@@ -36,19 +43,15 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("audit", (EVENT,), {"since": 1, "seat": SEAT, "user": "u", "page_size": 3}),
     ("watch", (EVENT,), {"since": 3}),
     ("get_seat", (SEAT,), {}),
-    ("hold", (SEAT,), {"admission": "a", "priority": "vip", "not_before": 1, "wait_s": 0.001}),
+    ("hold", (SEAT,), {"admission": "a", "wait_s": 0.001, **WHEN}),
     ("hold", ([SEAT, f"{EVENT}-13"],), {"wait_s": 0.001}),
-    (
-        "hold_best",
-        (EVENT, 2),
-        {"adjacent": "required", "admission": "a", "priority": "vip", "not_before": 1, "wait_s": 0.001},
-    ),
+    ("hold_best", (EVENT, 2), {"adjacent": "required", "admission": "a", "wait_s": 0.001, **WHEN}),
     ("refresh", (SEAT,), {}),
-    ("reserve", (SEAT,), {"reference": "order 5", "priority": "vip", "not_before": 1, "wait_s": 0.001}),
+    ("reserve", (SEAT,), {"reference": "order 5", "wait_s": 0.001, **WHEN}),
     ("release", (SEAT,), {}),
     ("cancel", (SEAT,), {"user": "u"}),
     ("block", (EVENT, [SEAT]), {"reason": "Broken armrest"}),
-    ("unblock", (EVENT, [SEAT]), {}),
+    ("unblock", (EVENT, [SEAT]), {"reason": "Mended"}),
     ("get_job", (JOB,), {}),
     ("wait_for_job", (JOB,), {"wait_s": 1.5}),
     ("draw_ticket", (EVENT,), {}),
@@ -110,16 +113,19 @@ def _carry_out(steps: Steps[Any], seen: set[str]) -> Any:
 def test_what_the_client_asks_is_described() -> None:
     """Each method, carried out by what the document has for answers: paths, parameters, bodies, keys; and it can read
     those answers."""
-    called: set[str] = set()
+    called: dict[str, set[str]] = {}
     seen: set[str] = set()
     for name, arguments, options in CALLS:
         operations = Operations("0b9f5a52-7c1e-4f0b-9d3e-2f6a1c8e4d70", token="t")  # noqa: S106 - no secret
         begun = getattr(operations, name)(*arguments, **options)
         answered = _carry_out(next(begun) if name in ("list_events", "audit", "watch") else begun, seen)
         assert answered or name in ("release", "cancel", "block", "unblock"), name
-        called.add(name)
+        bound = inspect.signature(getattr(Operations, name)).bind(operations, *arguments, **options)
+        called.setdefault(name, set()).update(bound.arguments)
     public = {name for name in vars(Client) if not name.startswith("_")} - {"close", "call"}
-    assert called == public
+    assert called.keys() == public
+    for name, arguments_seen in called.items():
+        assert arguments_seen == inspect.signature(getattr(Operations, name)).parameters.keys(), name
     assert public | {"aclose", "call"} == {name for name in vars(AsyncClient) if not name.startswith("_")}
     operator = {"/health", "/metrics", "/ops", "/webhooks"}  # `call` is for these, and none has a method of its own
     left = {f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods} - seen

@@ -188,6 +188,7 @@ class Client(_Base[httpx.Client]):
 
     create_event = _blocking(Operations.create_event)
     get_event = _blocking(Operations.get_event)
+    change_event = _blocking(Operations.change_event)
     list_events = _iterating(Operations.list_events)
     get_layout = _blocking(Operations.get_layout)
     get_seat_map = _blocking(Operations.get_seat_map)
@@ -313,6 +314,7 @@ class AsyncClient(_Base[httpx.AsyncClient]):
 
     create_event = _awaited(Operations.create_event)
     get_event = _awaited(Operations.get_event)
+    change_event = _awaited(Operations.change_event)
     list_events = _aiterating(Operations.list_events)
     get_layout = _awaited(Operations.get_layout)
     get_seat_map = _awaited(Operations.get_seat_map)

@@ -34,6 +34,7 @@ class Event:
     total_seats: int
     created_at: int
     opens_at: int | None = None
+    closes_at: int | None = None
     waiting_room: WaitingRoom | None = None
 
 
@@ -129,8 +130,8 @@ class OwnSeats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatMap:
-    """Every seat of an event, in one letter each: `A` available, `H` on hold, `R` reserved, `B` blocked; the first is
-    seat 1's. `sequence` is the number of the last change that is in it."""
+    """Every seat of an event, in one letter each: `A` available, `H` on hold, `R` reserved, `B` blocked; the first
+    is seat 1's. `sequence` is the number of the last change that is in it."""
 
     event: str
     sequence: int
@@ -157,11 +158,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry(Change):
-    """A change of a seat with who made it (a hash; None: the service), by which job and request."""
+    """A change of a seat with who made it (a hash; None: the service), by which job and request, and why."""
 
     actor: str | None = None
     job: str | None = None
     request: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +238,11 @@ class Job:
     type: str
     data: JobData | None = None
     status: str
-    priority: str = "standard"
-    not_before: int | None = None
     retry_of: str | None = None
     #: `result`, of the service: the verdict as it is.
     verdict: JobResult | None = field(default=None, metadata={"name": "result"})
+    priority: str = "standard"
+    not_before: int | None = None
     created_at: int | None = None
     completed_at: int | None = None
     deadline: int | None = None

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from reservation_client.errors import NoAnswer, Problem
@@ -85,6 +85,7 @@ class Operations:
         *,
         layout: dict[str, Any] | None = None,
         opens_at: int | None = None,
+        closes_at: int | None = None,
         admit_per_minute: int | None = None,
         admission_ttl: int | None = None,
     ) -> Steps[Event]:
@@ -93,17 +94,32 @@ class Operations:
         Arguments:
             total_seats: 10 to 10,000; None: those of the layout.
             layout: `{"sections": […]}`, as the guide has it.
-            opens_at: when sales begin, epoch ms.
+            opens_at, closes_at: when sales begin and end, epoch ms.
             admit_per_minute: gives it a waiting room.
             admission_ttl: how long who is admitted may hold seats, seconds.
         """
         room = _given(admitPerMinute=admit_per_minute, admissionTtl=admission_ttl) or None
-        body = _given(name=name, totalSeats=total_seats, layout=layout, opensAt=opens_at, waitingRoom=room)
+        times = _given(opensAt=opens_at, closesAt=closes_at)
+        body = _given(name=name, totalSeats=total_seats, layout=layout, waitingRoom=room) | times
         return read(Event, (yield from self._post("/events/create", body)).json())
 
     def get_event(self, event_id: str) -> Steps[Event]:
         """An event."""
         return (yield from self._get(Event, f"/events/{_part(event_id)}"))
+
+    def change_event(
+        self, event_id: str, *, opens_at: int | None = None, closes_at: int | Literal["never"] | None = None
+    ) -> Steps[Event]:
+        """Changes when an event's sales begin and end. It takes a token with `events:write`.
+
+        Arguments:
+            opens_at, closes_at: epoch ms; a time that is past: now. None: as it is.
+        """
+        change: dict[str, object] = _given(opensAt=opens_at, closesAt=closes_at)
+        if closes_at == "never":
+            change["closesAt"] = None
+        answer = yield from self.exchange(Request("PATCH", f"/events/{_part(event_id)}", change))
+        return read(Event, answer.json())
 
     def list_events(self, *, page_size: int = 100) -> Batches[EventSummary]:
         """All events, the newest first."""
@@ -189,8 +205,8 @@ class Operations:
         Arguments:
             seats: an id, or 2 to 50.
             admission: that of a ticket, where the event has a waiting room.
-            priority: `vip`: before the `standard` jobs that wait; it takes a token with `seats:vip`.
-            not_before: when it is to be carried out, epoch ms; `wait_s` should reach beyond that.
+            priority: `vip`: before the `standard` jobs that wait. A token needs `seats:vip`.
+            not_before: when it is to be carried out, epoch ms; None: at once.
             wait_s: how long to wait for the job's end; None: as the client does, 0: not at all.
 
         Returns:
@@ -217,8 +233,8 @@ class Operations:
             adjacent: `required`: next to one another or none; `preferred`: otherwise near one another.
         """
         headers = {"Admission": admission} if admission else {}
-        turn = _given(priority=priority, notBefore=not_before)
-        body = _given(eventId=event_id, quantity=quantity, adjacent=adjacent, UUID=self.user or None) | turn
+        when = _given(priority=priority, notBefore=not_before)
+        body = when | _given(eventId=event_id, quantity=quantity, adjacent=adjacent, UUID=self.user or None)
         return (yield from self._job("/seats/best-available", "HOLD_SEAT", body, wait_s, headers))
 
     def refresh(self, seats: str | Sequence[str]) -> Steps[tuple[Seat, ...]]:
@@ -235,7 +251,7 @@ class Operations:
         not_before: int | None = None,
         wait_s: float | None = None,
     ) -> Steps[Job]:
-        """Reserves seats that the user holds, all or none; takes and returns the rest as `hold` does. Raises HoldLost.
+        """Reserves seats that the user holds, all or none; as `hold`. Raises HoldLost.
 
         Arguments:
             reference: what the caller calls the reservation: an order number, for example.
@@ -256,15 +272,15 @@ class Operations:
         yield from self._post("/seats/cancel", self._about(seats) | _given(UUID=user))
 
     def block(self, event_id: str, seats: Sequence[str], *, reason: str | None = None) -> Steps[None]:
-        """Takes free seats out of the sale, all or none. It takes a token with `events:write`. Raises SeatUnavailable.
+        """Takes seats out of the sale, all or none. It takes a token with `events:write`. Raises SeatUnavailable.
 
         Arguments:
-            reason: for the event's audit.
+            reason: for the event's history.
         """
         yield from self._post(f"/events/{_part(event_id)}/block", _given(ids=list(seats), reason=reason))
 
     def unblock(self, event_id: str, seats: Sequence[str], *, reason: str | None = None) -> Steps[None]:
-        """Puts seats back that were blocked; takes the same as `block`."""
+        """Puts seats back into it, as `block`."""
         yield from self._post(f"/events/{_part(event_id)}/unblock", _given(ids=list(seats), reason=reason))
 
     # Jobs ------------------------------------------------------------------------------------------------------------
