@@ -23,6 +23,7 @@ from reservation.errors import ReservationError, StateUnavailable
 from reservation.events import EventLoad
 from reservation.fleet import HEARTBEAT_S, Load
 from reservation.jobs import OpenJob
+from reservation.retention import EVERY_S, Retention
 from reservation.settings import Settings
 from reservation.store import Store
 
@@ -186,13 +187,14 @@ class Sweeper:
         return len(claimed)
 
     def _walk(self) -> None:
-        """The next stretch of all events: repairs the index, removes what broken-off creations left."""
+        """The next stretch of all events: repairs the index, removes what creations and removals left that
+        broke off."""
         page = self._store.events.page(self._walked, _WALK_PER_PASS)
         self._walked = self._walked + len(page) if len(page) == _WALK_PER_PASS else 0
         for event_id, load in self._store.events.load_each(page).items():
             if not load.exists:
                 if self._store.events.remove_unpublished(event_id):
-                    log.warning("removed the remains of an event that was never published", event_id=event_id)
+                    log.warning("removed the remains of an event", event_id=event_id)
             elif not load.idle:
                 self._found.add(event_id)
                 self._of_the_rest(partial(self._store.events.touch, event_id), None)
@@ -203,7 +205,7 @@ def run(settings: Settings) -> None:
     signals.hold_back()
     lifeline.watch()
     stopping = threading.Event()
-    store = Store.connect(settings, connections=4)
+    store = Store.connect(settings, connections=5)
     queue = Queue.connect(settings, store, connections=4)
     sweeper, name = Sweeper(store, queue), process_id()
 
@@ -219,6 +221,10 @@ def run(settings: Settings) -> None:
         # A server can be replaced, or set otherwise, while all of this runs. Whoever started it has just checked.
         repeating("checks", check, _CHECK_S, stopping, at_once=False),
     ]
+    if settings.event_retention:
+        # On another: archiving takes its time, and must not keep jobs waiting.
+        retention = Retention.of(store.scripts, store.events, settings)
+        threads.append(repeating("retention", retention.sweep, EVERY_S, stopping))
     for thread in threads:
         thread.start()
     watchdog = Watchdog(lambda: threads, settings.heartbeat_file)

@@ -335,23 +335,35 @@ class Events:
         self._scripts.run_each("drop_idle", [([keys.ACTIVE], [event_id, _IDLE_GRACE_MS]) for event_id in event_ids])
 
     def remove_unpublished(self, event_id: str) -> bool:
-        """Removes the remains of a creation that broke off ten minutes ago or earlier; returns
-        whether there were any. Raises StateUnavailable."""
+        """Removes the remains of a creation, or of a removal, that broke off; of one that began less than ten minutes
+        ago, it waits. Returns whether there were any. Raises StateUnavailable."""
         if not self._scripts.run("abandoned", [keys.EVENTS], [event_id, _ABANDONED_MS]):
             return False
         event = [keys.event(event_id), keys.abandoned(event_id)]
         if not self._scripts.run("abandon_event", event, [_REMEMBER_MS]):
             return False
-        self._remove_seats(event_id)
+        self.remove_rest(event_id)
         return True
 
-    def _remove_seats(self, event_id: str) -> None:
-        execute = self._scripts.execute
+    def remove_rest(self, event_id: str) -> None:
+        """Removes all that there is of an event that was never published, or whose hash is removed; but for what
+        expires by itself. What is left if this breaks off is found by the event's place in the index, which goes last.
+        Raises StateUnavailable."""
+        execute, execute_each = self._scripts.execute, self._scripts.execute_each
+        hooks = {field.partition(":")[0] for field in execute("HKEYS", keys.webhooks(event_id))}
+        for hook_id in hooks - {"changes", "failures"}:
+            execute("UNLINK", *keys.webhook(event_id, hook_id))
         while ids := execute("SRANDMEMBER", keys.seats(event_id), _BATCH):
-            execute("UNLINK", *(keys.seat(SeatId.parse(text)) for text in ids))
+            seats = [SeatId.parse(text) for text in ids]
+            users = set(execute_each([("HGET", keys.seat(seat), "UUID") for seat in seats])) - {None, ""}
+            # Before the seats, which name them.
+            if users:
+                execute("UNLINK", *(keys.buyer(event_id, user) for user in users))
+            execute("UNLINK", *keys.seat_keys(seats))
             execute("SREM", keys.seats(event_id), *ids)
-        execute("UNLINK", keys.available(event_id))
-        execute("ZREM", keys.EVENTS, event_id)
+        execute("UNLINK", *keys.of_event(event_id))
+        for index in (keys.WEBHOOK_EVENTS, keys.ACTIVE, keys.EVENTS):
+            execute("ZREM", index, event_id)
 
 
 def _members(fields: Sequence[str | int | None]) -> dict[str, Any]:

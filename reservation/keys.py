@@ -29,6 +29,7 @@ event sit in one slot and a script may change them together.
     event:{E}:call:<id>      string  PX: what a refresh, release or cancel answered, in case its reply is lost;
                                      retry-<token>: which job repeats the failed one
     event:{E}:releasing      string  PX: a release_expired message is on its way
+    event:{E}:retiring       string  PX: it is being archived and removed
     event:{E}:early          zset    tickets drawn before the opening, by a random number; expires an
                                      hour after the last of them is admitted
     event:{E}:ticket:<token> hash    user; slot: when it is admitted, µs; ends: of the admission, s. The
@@ -155,6 +156,10 @@ def releasing(event_id: str) -> str:
     return f"event:{{{event_id}}}:releasing"
 
 
+def retiring(event_id: str) -> str:
+    return f"event:{{{event_id}}}:retiring"
+
+
 def seat(seat_id: SeatId) -> str:
     return f"seat:{{{seat_id.event}}}-{seat_id.number}"
 
@@ -188,6 +193,12 @@ def job_of(key: str) -> JobId | None:
     """The job whose ledger entry this is, or None if it is another key."""
     match = _JOB_KEY(key)
     return JobId(match[1], match[2]) if match else None
+
+
+def of_event(event_id: str) -> list[str]:
+    """Those of an event that have no other name in theirs, without its hash."""
+    names = [seats, available, blocked, holds, picked, changes, failures, jobs, webhooks, releasing, early]
+    return [name(event_id) for name in names]
 
 
 def retried(job_id: JobId) -> str:

@@ -90,6 +90,14 @@ _job_seconds = Histogram(
 )
 EXPIRED = Counter("reservation_holds_expired", "Seats freed because their hold had run out.", registry=REGISTRY)
 RESENT = Counter("reservation_jobs_resent", "Messages of jobs that were sent again.", registry=REGISTRY)
+EVENTS_REMOVED = Counter(
+    "reservation_events_removed", "Events that were removed after EVENT_RETENTION.", registry=REGISTRY
+)
+ARCHIVE_FAILED = Counter(
+    "reservation_archive_failures",
+    "Passes that ended because an event could not be archived. It was not removed.",
+    registry=REGISTRY,
+)
 WEBHOOK_MISSED = Counter(
     "reservation_webhook_missed",
     "Changes that webhooks were not told, because the stream did not have them any more.",

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     audit_key: SecretStr = SecretStr("")
     idempotency_ttl: Seconds = 86_400
     admission_ttl: Annotated[int, Field(ge=10, le=86_400)] = 600
+    # Ten years at most; 0: for ever.
+    event_retention: Annotated[float, Field(ge=0, le=315_360_000)] = 0
+    archive_dir: Path | None = None
 
     # Redis
     redis_url: str | None = None
@@ -298,6 +301,11 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("BROKER_URL: is set, but neither REDIS_URL nor REDIS_HOST is")
     if settings.max_hold_ms < settings.hold_ms:
         raise SettingsError("MAX_HOLD_TIME: is less than LOCK_EXPIRATION_TIME, which is how long a hold lasts")
+    if 0 < settings.event_retention < settings.idempotency_ttl:
+        # Who sent a request again would be answered with what is no more.
+        raise SettingsError("EVENT_RETENTION: is less than IDEMPOTENCY_TTL; it is that or more, or 0")
+    if settings.archive_dir is not None and not settings.event_retention:
+        raise SettingsError("ARCHIVE_DIR: is set, but EVENT_RETENTION is not, so no event is ever removed")
     shared = not settings.embedded and _database(settings.queue_url) == _database(settings.state_url)
     if shared and not _is_cluster(settings.state_url):
         raise SettingsError("BROKER_URL: is the same database as REDIS_URL; the queue needs one of its own")
