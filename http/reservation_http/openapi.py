@@ -106,7 +106,14 @@ is shown to you alone; everybody else sees that a seat is taken, not by whom.
 ## Times and errors
 
 Times are epoch milliseconds; count down against `serverTime`. Errors are `application/problem+json` (RFC 9457):
-programs go by `type`, and by `retryable` where sending the same again may help."""
+programs go by `type`, and by `retryable` where sending the same again may help.
+
+## What may change
+
+Without notice there may be new paths, new members of answers, and new values of `status`, `cause`, `error` and `type`:
+pass over what you do not know, and take a seat in a state that you do not know for one that cannot be had. What is
+here stays as it is; what breaks it comes under `/v2`, twelve months before this may go, with `Deprecation` (RFC 9745)
+and `Sunset` (RFC 8594). `docs/guide.md` of the source has all of it, under *What may change*."""
 
 
 class Problem(ApiModel):
