@@ -217,6 +217,8 @@ def _operations(outcomes: list[Outcome]) -> dict[str, int]:
         "seats reserved": answers["reserve", "reserved"] + answers["reserve", "reserved-or-had"],
         "reservations cancelled": answers["cancel", "cancelled"],
         "refused to cancel": answers["cancel", "not-owner"] + answers["cancel", "not-reserved"],
+        "blocked, or put back": answers["block", "blocked-or-was"] + answers["unblock", "unblocked-or-was-not"],
+        "refused because a seat is blocked": sum(op.outcome == "seat-blocked" for op in ops),
         "holds refreshed": answers["refresh", "refreshed"],
         "refused at a hold's ceiling": answers["refresh", "hold-ceiling"],
         "tickets for the waiting room": len({(look.event, look.user) for record in records for look in record.looks}),

@@ -13,11 +13,12 @@ from tests.faults.history import now_ms
 TIMEOUT_S = 3.0
 
 _REFUSALS = {
-    "hold": {"seat-held", "seat-reserved", "limit-reached"},
-    "reserve": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending"},
-    "refresh": {"not-holder", "not-on-hold", "seat-reserved", "reserve-pending", "hold-ceiling"},
+    "hold": {"seat-held", "seat-reserved", "seat-blocked", "limit-reached"},
+    "reserve": {"not-holder", "not-on-hold", "seat-reserved", "seat-blocked", "reserve-pending"},
+    "refresh": {"not-holder", "not-on-hold", "seat-reserved", "seat-blocked", "reserve-pending", "hold-ceiling"},
     "release": {"not-holder", "seat-reserved", "reserve-pending"},
     "cancel": {"not-owner", "not-reserved"},
+    "block": {"seat-held", "seat-reserved"},
     "best": {"no-seats-together", "too-few-seats", "limit-reached"},
     "pushed": {"admission-required", "sales-not-open"},
     "status": {"not-found"},
@@ -114,9 +115,13 @@ class Api:
 
     def post(self, kind: str, seats: Sequence[str], request_id: str, admission: str = "") -> Answer:
         """Does something to one seat or several. Raises Unexpected."""
+        headers = {"X-Request-ID": request_id}
+        if kind in ("block", "unblock"):
+            event_id = seats[0].partition("-")[0]
+            return self._send(kind, "POST", f"/events/{event_id}/{kind}", {"ids": seats}, headers)
         named = {"id": seats[0]} if len(seats) == 1 else {"ids": seats}
         about = {**named, "UUID": self._user}
-        return self._send(kind, "POST", f"/seats/{kind}", about, {"X-Request-ID": request_id}, admission)
+        return self._send(kind, "POST", f"/seats/{kind}", about, headers, admission)
 
     def ask(self, kind: str, path: str, body: object, key: str = "", admission: str = "") -> Answer:
         """Asks for something else. Raises Unexpected.

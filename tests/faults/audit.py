@@ -30,7 +30,7 @@ CLOCK_MS = 50
 #: What may be told of a seat that is reserved, whoever asks; None is no answer, and `failed` no verdict.
 _OF_RESERVED = {
     *("Reserved", "taken", "seat-reserved", "reserved-already", "reserved-or-had", "accepted", "let-in"),
-    *("cancelled", "not-owner", "spared", "failed", None),
+    *("cancelled", "not-owner", "unblocked-or-was-not", "spared", "failed", None),
 }
 
 
@@ -65,6 +65,7 @@ class Snapshot:
     locks: dict[str, str | None]
     available: dict[str, float]
     holds: dict[str, float]
+    blocked: dict[str, float]
     holders: dict[str, dict[str, float]]
     buyers: dict[str, dict[str, float]]
     jobs: list[str]
@@ -92,12 +93,12 @@ class Snapshot:
             pipe.xrange(keys.changes(event_id))
             pipe.zscore(keys.ACTIVE, event_id)
             of_users = [of(event_id, user) for of in (keys.holder, keys.buyer) for user in users]
-            for key in (keys.available(event_id), keys.holds(event_id), *of_users):
+            for key in (keys.available(event_id), keys.holds(event_id), keys.blocked(event_id), *of_users):
                 pipe.zrange(key, 0, -1, withscores=True)
             for seat in seats:
                 pipe.hgetall(keys.seat(seat))
             reply: list[Any] = pipe.execute()
-        (seconds, micros), fields, members, locks, jobs, stream, touched, available, holds, *rest = reply
+        (seconds, micros), fields, members, locks, jobs, stream, touched, available, holds, blocked, *rest = reply
         names = [str(seat) for seat in seats]
         of_seats = [f | {"status": "Blocked"} if "blocked" in f else f for f in rest[2 * len(users) :]]
         return cls(
@@ -109,6 +110,7 @@ class Snapshot:
             locks=dict(zip(names, locks, strict=True)),
             available=dict(available),
             holds=dict(holds),
+            blocked=dict(blocked),
             holders={user: dict(held) for user, held in zip(users, rest, strict=False)},
             buyers={user: dict(bought) for user, bought in zip(users, rest[len(users) :], strict=False)},
             jobs=jobs,
@@ -230,14 +232,22 @@ def _effects(snapshot: Snapshot, record: Record) -> Iterator[Violation]:
                 yield Violation(promise, f"job {job.id}: {job.outcome} of {' '.join(job.seats)}, and it {text}")
     for request_id, call in record.calls.items():
         if not snapshot.seats.keys().isdisjoint(call.seats):
-            due = _CAUSE[call.kind] if call.outcome in (None, _CAUSE[call.kind]) else None
-            sure = call.outcome is not None and call.kind != "release"  # which leaves a free seat as it is
+            due = _CAUSE[call.kind] if call.outcome is None or call.outcome.startswith(_CAUSE[call.kind]) else None
+            sure = call.outcome is not None and call.kind not in _MAY_LEAVE
             if text := _differs(call.seats, due, of_call[request_id], all_or_some=sure and due is not None):
                 yield Violation(3, f"request {request_id}: {call.outcome} of {' '.join(call.seats)}, and it {text}")
 
 
 #: The change that each call makes.
-_CAUSE = {"refresh": "refreshed", "release": "released", "cancel": "cancelled"}
+_CAUSE = {
+    "refresh": "refreshed",
+    "release": "released",
+    "cancel": "cancelled",
+    "block": "blocked",
+    "unblock": "unblocked",
+}
+#: The calls that leave a seat as it is which is so already.
+_MAY_LEAVE = ("release", "block", "unblock")
 
 
 def _entries(snapshot: Snapshot) -> tuple[dict[str, list[Change]], dict[str, list[Change]]]:
@@ -353,6 +363,7 @@ class Replay:
         for name in seats:
             seat, like = self._seats[name], self._seats[change.seat]
             as_it_is = (seat.status, seat.actor) == (like.status, like.actor) and change.cause in _LEAVES
+            as_it_is |= change.cause == "unblocked" and seat.status != "Blocked"
             if name not in changed and not as_it_is:
                 yield f"{change}: the last of {' '.join(seats)}, and {name} is {seat.status} of {seat.actor}"
 
@@ -403,7 +414,7 @@ _BEFORE = {
     **dict.fromkeys(("refreshed", "reserved", "released", "expired"), "On hold"),
 }
 #: Changes that a group's script leaves out where a seat is so already.
-_LEAVES = ("held", "reserved", "released")
+_LEAVES = ("held", "reserved", "released", "blocked")
 
 
 def _sets(snapshot: Snapshot) -> Iterator[str]:
@@ -418,6 +429,7 @@ def _sets(snapshot: Snapshot) -> Iterator[str]:
         ("seats", snapshot.members, set(snapshot.seats)),
         ("totalSeats", snapshot.fields.get("totalSeats"), str(total)),
         ("available", snapshot.available, free),
+        ("blocked", snapshot.blocked, {name: float(name.rpartition("-")[2]) for name in by_status["Blocked"]}),
         ("holds", snapshot.holds, {name: float(snapshot.ends(name)) for name in by_status["On hold"]}),
         (
             "free + held + reserved + blocked",

@@ -108,6 +108,14 @@ def _reserved(state: State, _: Op) -> bool:
     return state.status == "Reserved"
 
 
+def _blocked(state: State, _: Op) -> bool:
+    return state.status == "Blocked"
+
+
+def _not(test: Callable[[State, Op], bool]) -> Callable[[State, Op], bool]:
+    return lambda state, op: not test(state, op)
+
+
 def _bought(state: State, op: Op) -> bool:
     return state.status == "Reserved" and state.user == op.user
 
@@ -154,6 +162,7 @@ _SAYS: dict[tuple[str, str | None], Callable[[State, Op], bool]] = {
     ("hold", "held-already"): _mine,
     ("hold", "seat-held"): _held,
     ("hold", "seat-reserved"): _reserved,
+    ("hold", "seat-blocked"): _blocked,
     ("hold", "limit-reached"): _free,
     ("hold", "failed"): lambda *_: True,
     ("hold", "held-or-had"): _mine,
@@ -164,17 +173,19 @@ _SAYS: dict[tuple[str, str | None], Callable[[State, Op], bool]] = {
     ("pin", "not-holder"): _held,
     ("pin", "not-on-hold"): _free,
     ("pin", "seat-reserved"): _sold,
+    ("pin", "seat-blocked"): _blocked,
     ("pin", "let-in"): _either(_joins, _bought),
     ("pin", "reserve-pending"): _pending,
     ("pin", "spared"): _either(_mine, _bought),
     ("reserve", "reserved-already"): _bought,
     ("reserve", "seat-reserved"): _sold,
-    ("reserve", "hold-expired"): _either(_free, _held),
+    ("reserve", "hold-expired"): _either(_free, _held, _blocked),
     ("reserve", "reserved-or-had"): _bought,
     ("reserve", "spared"): _either(_bought, _met),
     ("refresh", "not-holder"): _held,
     ("refresh", "not-on-hold"): _free,
     ("refresh", "seat-reserved"): _reserved,
+    ("refresh", "seat-blocked"): _blocked,
     ("refresh", "reserve-pending"): _pending,
     ("refresh", "hold-ceiling"): _unpinned,
     ("refresh", "in-the-way"): _either(_held, _pending),
@@ -183,15 +194,21 @@ _SAYS: dict[tuple[str, str | None], Callable[[State, Op], bool]] = {
     ("release", "seat-reserved"): _reserved,
     ("release", "reserve-pending"): _pending,
     ("release", "in-the-way"): _either(_held, _pending),
-    ("release", "spared"): _either(_free, _unpinned),
+    ("release", "spared"): _either(_free, _unpinned, _blocked),
     ("cancel", "not-owner"): _sold,
-    ("cancel", "not-reserved"): lambda state, op: not _reserved(state, op),
+    ("cancel", "not-reserved"): _not(_reserved),
     ("cancel", "spared"): _bought,
+    ("block", "blocked-or-was"): _blocked,
+    ("block", "seat-held"): _either(_mine, _held),
+    ("block", "seat-reserved"): _reserved,
+    ("block", "spared"): _either(_free, _blocked),
+    ("unblock", "unblocked-or-was-not"): _not(_blocked),
     ("read", "Available"): _free,
     ("read", "On hold"): _shown,
     ("read", "Reserved"): _shown,
+    ("read", "Blocked"): _shown,
     ("list", "free"): _free,
-    ("list", "taken"): lambda state, op: not _free(state, op),
+    ("list", "taken"): _not(_free),
 }
 #: The answers that may change the seat. The first is what an operation without an answer may have done.
 _DOES: dict[str, tuple[str, ...]] = {
@@ -201,6 +218,8 @@ _DOES: dict[str, tuple[str, ...]] = {
     "refresh": ("refreshed",),
     "release": ("released",),
     "cancel": ("cancelled",),
+    "block": ("blocked",),
+    "unblock": ("unblocked",),
     "read": (),
     "list": (),
 }
@@ -210,9 +229,13 @@ _MAY: dict[tuple[str, str | None], str] = {
     ("pin", "let-in"): "pinned",
     ("reserve", "reserved-or-had"): "reserved",
     ("reserve", "spared"): "failed",
+    ("block", "blocked-or-was"): "blocked",
+    ("unblock", "unblocked-or-was-not"): "unblocked",
 }
 
 
+#: What has an effect whosever the seat is.
+_BY_ANYBODY = ("hold", "block", "unblock")
 #: The answers of an accept whose job has pinned the hold, or may have.
 _ACCEPTED = ("pinned", "pinned-already", "let-in")
 
@@ -471,7 +494,7 @@ class _Search:
             step = self._steps[index]
             if step.first > horizon:
                 return
-            if node.done >> index & 1 or (step.op.kind != "hold" and step.op.user != node.state.user):
+            if node.done >> index & 1 or (step.op.kind not in _BY_ANYBODY and step.op.user != node.state.user):
                 continue
             what = (step.op.kind, step.op.user, step.op.job, step.last)
             if what not in alike:
@@ -533,6 +556,12 @@ class _Search:
             case "refreshed" if _unpinned(state, op):
                 return self._refreshed(op, state, at, end)
             case "released" if _free(state, op) or _unpinned(state, op):
+                return _freed(state)
+            case "released" if _blocked(state, op):
+                return state
+            case "blocked" if _free(state, op):
+                return State("Blocked", loose=state.loose)
+            case "unblocked" if _blocked(state, op):
                 return _freed(state)
             case "cancelled" if _bought(state, op):
                 return _FREE._replace(loose=self._open_jobs(op.user, end, done))

@@ -44,6 +44,8 @@ _DOINGS = {
     "reserve": 12,
     "release": 8,
     "cancel": 4,
+    "block": 3,
+    "unblock": 3,
     "edge": 8,
     "list": 6,
 }
@@ -63,17 +65,24 @@ _GRANTED = {
     "refresh": "refreshed",
     "release": "released",
     "cancel": "cancelled",
+    "block": "blocked-or-was",
+    "unblock": "unblocked-or-was-not",
 }
-_AGAINST = {"hold": {"seat-held", "seat-reserved", "limit-reached"}, "reserve": {"seat-reserved", "hold-expired"}}
+_AGAINST = {
+    "hold": {"seat-held", "seat-reserved", "seat-blocked", "limit-reached"},
+    "reserve": {"seat-reserved", "hold-expired"},
+}
 #: What a seat's status says against each request, where it may be in the way. Of a call, a seat on hold may be so for
 #: two reasons; of the first the problem's type says which.
+_FOR_GOOD = {"Reserved": "seat-reserved", "Blocked": "seat-blocked"}
 _IN_THE_WAY = {
-    "hold": {"On hold": "seat-held", "Reserved": "seat-reserved"},
-    "pin": {"Available": "not-on-hold", "On hold": "not-holder", "Reserved": "seat-reserved"},
-    "reserve": {"Available": "hold-expired", "On hold": "hold-expired", "Reserved": "seat-reserved"},
-    "refresh": {"Available": "not-on-hold", "On hold": "in-the-way", "Reserved": "seat-reserved"},
+    "hold": {"On hold": "seat-held", **_FOR_GOOD},
+    "pin": {"Available": "not-on-hold", "On hold": "not-holder", **_FOR_GOOD},
+    "reserve": {**dict.fromkeys(("Available", "On hold", "Blocked"), "hold-expired"), "Reserved": "seat-reserved"},
+    "refresh": {"Available": "not-on-hold", "On hold": "in-the-way", **_FOR_GOOD},
     "release": {"On hold": "in-the-way", "Reserved": "seat-reserved"},
-    "cancel": {"Available": "not-reserved", "On hold": "not-reserved", "Reserved": "not-owner"},
+    "cancel": {**dict.fromkeys(("Available", "On hold", "Blocked"), "not-reserved"), "Reserved": "not-owner"},
+    "block": {"On hold": "seat-held", "Reserved": "seat-reserved"},
 }
 #: Refusals that have the same reason for every seat that is in the way.
 _OF_ALL = {"reserve-pending": ("pin",), "hold-ceiling": ("refresh",)}
@@ -90,7 +99,7 @@ class Sale:
         think_s: mean time between two requests of a client, seconds.
 
     Attributes:
-        sold: the seats that are reserved, as far as anybody was told.
+        sold: the seats that are reserved, as far as anybody was told; `blocked`: those that are not for sale.
     """
 
     def __init__(self, record: Record, *, deadline_ms: int, last_s: float, hot: int, think_s: float) -> None:
@@ -98,6 +107,7 @@ class Sale:
         self.deadline_ms = deadline_ms
         self.think_s = think_s
         self.sold: set[str] = set()
+        self.blocked: set[str] = set()
         self.closing = threading.Event()
         self._hot = hot
         self._seats_per_s = sum(record.events.values()) / last_s
@@ -282,9 +292,12 @@ class Client:
             bought = sorted(self._bought)
             among = bought if bought and self._choices.random() < _BOUGHT else sold or wanted
             seat = self._choices.choice(among)
+        elif kind == "unblock":
+            among = sorted(self._sale.blocked.copy()) or wanted
+            seat = self._choices.choice(among)
         elif sold and self._choices.random() < _SOLD:
             seat = self._choices.choice(sold)
-        elif mine and kind not in ("hold", "grab") and self._choices.random() < _MINE:
+        elif mine and kind not in ("hold", "grab", "block") and self._choices.random() < _MINE:
             among, seat = mine, self._choices.choice(mine)
         door = self._doors.get(_event(seat) if kind == "hold" else event_id)
         if kind in ("hold", "best", "grab") and door is not None and not door.admission:
@@ -298,7 +311,7 @@ class Client:
                 self._request(kind, seats)
             case "best":
                 self._wish(event_id)
-            case "refresh" | "release" | "cancel":
+            case "refresh" | "release" | "cancel" | "block" | "unblock":
                 self._change(kind, seats)
             case "grab":  # more than the limit allows, before the first verdict
                 for seat in self._list(event_id, wanted[:_LISTED])[: self._record.max_held + 1]:
@@ -457,6 +470,10 @@ class Client:
                 self._holds.pop(seat, None)
             case "Reserved" | "seat-reserved" | "not-owner":
                 self._sale.sold.add(seat)
+            case "blocked-or-was" | "seat-blocked" | "Blocked":
+                self._sale.blocked.add(seat)
+            case "unblocked-or-was-not":
+                self._sale.blocked.discard(seat)
             case "cancelled" | "not-reserved" | "Available":
                 self._sale.sold.discard(seat)
                 self._bought.discard(seat)
@@ -492,7 +509,7 @@ def _refused(kind: Kind, seats: tuple[str, ...], slug: str, body: dict[str, Any]
     first = next(seat for seat in seats if seat in found)
     if outcomes[first] == "in-the-way":
         outcomes[first] = slug if slug in ("not-holder", "reserve-pending") else "in-the-way"
-    due = {"seat-reserved"} if "seat-reserved" in outcomes.values() else {outcomes[first]}
+    due = {next((stays for stays in _FOR_GOOD.values() if stays in outcomes.values()), outcomes[first])}
     if slug not in due or not all(outcomes.values()) or list(found) != [seat for seat in seats if seat in found]:
         raise Unexpected(f"{kind} of {seats}: {slug}, with {found} in the way")
     return outcomes

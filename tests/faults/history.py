@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["hold", "pin", "reserve", "refresh", "release", "cancel", "read", "list"]
+Kind = Literal["hold", "pin", "reserve", "refresh", "release", "cancel", "block", "unblock", "read", "list"]
 
 
 @dataclass
@@ -35,20 +35,22 @@ class Op:
             the operation took effect at any time from `call_ms` on (until `until_ms`), or never.
         outcome: what was answered; None if unknown.
             hold: `held`, `held-already` (both with expires_at), `held-or-had` (one of the two: of several, the end
-                that is told is that of a hold of now), `seat-held`, `seat-reserved`, `limit-reached`,
-                `failed` (by its deadline: it must have had no effect), `spared`.
+                that is told is that of a hold of now), `seat-held`, `seat-reserved`, `seat-blocked`,
+                `limit-reached`, `failed` (by its deadline: it must have had no effect), `spared`.
             pin: `pinned` (with reserving_until), `pinned-already` (the job that was open already),
                 `accepted` (of a seat that the user has reserved), `let-in` (one of these three: a 202 does not
-                tell), `not-holder`, `not-on-hold`, `seat-reserved`, `reserve-pending` (of several, this one is in
-                another job), `spared`.
+                tell), `not-holder`, `not-on-hold`, `seat-reserved`, `seat-blocked`, `reserve-pending` (of several,
+                this one is in another job), `spared`.
             reserve: `reserved`, `reserved-already`, `reserved-or-had` (one of the two, of several),
                 `seat-reserved`, `hold-expired`, `failed`, `spared` (which takes its pin back).
             refresh: `refreshed` (with expires_at), `not-holder`, `not-on-hold`, `seat-reserved`,
-                `reserve-pending`, `hold-ceiling`, `in-the-way` (of several, not the first: others hold it, or it is
-                pinned), `spared`.
+                `seat-blocked`, `reserve-pending`, `hold-ceiling`, `in-the-way` (of several, not the first: others
+                hold it, or it is pinned), `spared`.
             release: `released`, `not-holder`, `seat-reserved`, `reserve-pending`, `in-the-way`, `spared`.
             cancel: `cancelled`, `not-owner`, `not-reserved`, `spared`.
-            read: `Available`, `On hold`, `Reserved`; `mine` says whether the user's UUID was shown.
+            block: `blocked-or-was`, `seat-held`, `seat-reserved`, `spared`.
+            unblock: `unblocked-or-was-not`.
+            read: `Available`, `On hold`, `Reserved`, `Blocked`; `mine` says whether the user's UUID was shown.
             list: `free`, `taken`.
         until_ms: with no answer: it cannot take effect at this time or later (a job's deadline).
         expires_at: when the hold ends, as answered.

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from tests.faults.history import History, Op
 
 JobKind = Literal["hold", "best", "reserve"]
-CallKind = Literal["refresh", "release", "cancel"]
+CallKind = Literal["refresh", "release", "cancel", "block", "unblock"]
 
 
 @dataclass

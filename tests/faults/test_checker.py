@@ -236,6 +236,14 @@ RIGHT: dict[str, list[Op]] = {
         *(held(A, 10), op("pin", A, 20, "let-in", job="j1", reserving_until=300, seats=2)),
         shown(60, 110),
     ],
+    "blocked, for a while": [
+        *(op("block", C, 10, "blocked-or-was"), op("hold", A, 15, "seat-blocked"), op("list", A, 20, "taken")),
+        *(op("release", A, 25, "released"), op("read", A, 30, "Blocked"), op("block", C, 35, "blocked-or-was")),
+        *(op("unblock", C, 40, "unblocked-or-was-not"), held(A, 45), op("unblock", C, 50, "unblocked-or-was-not")),
+        *(op("block", C, 55, "seat-held"), shown(60, 145), op("block", C, 150, "blocked-or-was")),
+    ],
+    "a lost block that took effect": [op("block", C, 10, None), op("read", A, 40, "Blocked")],
+    "a lost block that had none": [op("block", C, 10, None), held(A, 40)],
     "lost reads": [held(A, 10), op("read", A, 20, None), op("list", A, 20, None)],
 }
 
@@ -248,7 +256,7 @@ def test_what_the_service_promises_is_accepted(name: str) -> None:
 
 PENDING = [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 90, "reserved", at_ms=80)]
 #: What a seat may be to a user: free, mine, mine and pinned, others', others' and pinned, bought, sold, mine and at its
-#: ceiling.
+#: ceiling, not for sale.
 SITUATIONS: dict[str, tuple[list[Op], str]] = {
     "F": ([], A),
     "M": ([held(A, 10)], A),
@@ -258,6 +266,7 @@ SITUATIONS: dict[str, tuple[list[Op], str]] = {
     "B": (SOLD, A),
     "S": (SOLD, B),
     "C": ([held(A, 10), refreshed(A, 100, 200), refreshed(A, 190, 260)], A),
+    "X": ([op("block", C, 10, "blocked-or-was")], A),
 }
 #: Every answer, and the situations in which it is right. A sale takes a pin, and has tests of its own.
 ANSWERS: dict[tuple[Kind, str], str] = {
@@ -266,8 +275,9 @@ ANSWERS: dict[tuple[Kind, str], str] = {
     ("hold", "held-or-had"): "F",
     ("hold", "seat-held"): "OQ",
     ("hold", "seat-reserved"): "BS",
+    ("hold", "seat-blocked"): "X",
     ("hold", "limit-reached"): "F",
-    ("hold", "failed"): "FMPOQBSC",
+    ("hold", "failed"): "FMPOQBSCX",
     ("hold", "spared"): "FMPC",
     ("pin", "pinned"): "MC",
     ("pin", "pinned-already"): "P",
@@ -276,38 +286,46 @@ ANSWERS: dict[tuple[Kind, str], str] = {
     ("pin", "not-holder"): "OQ",
     ("pin", "not-on-hold"): "F",
     ("pin", "seat-reserved"): "S",
+    ("pin", "seat-blocked"): "X",
     ("pin", "reserve-pending"): "P",
     ("pin", "spared"): "MPBC",
     ("reserve", "reserved"): "",
     ("reserve", "reserved-already"): "B",
     ("reserve", "reserved-or-had"): "B",
     ("reserve", "seat-reserved"): "S",
-    ("reserve", "hold-expired"): "FOQ",
-    ("reserve", "failed"): "FMPOQBSC",
+    ("reserve", "hold-expired"): "FOQX",
+    ("reserve", "failed"): "FMPOQBSCX",
     ("reserve", "spared"): "B",
     ("refresh", "refreshed"): "M",
     ("refresh", "not-holder"): "OQ",
     ("refresh", "not-on-hold"): "F",
     ("refresh", "seat-reserved"): "BS",
+    ("refresh", "seat-blocked"): "X",
     ("refresh", "reserve-pending"): "P",
     ("refresh", "hold-ceiling"): "C",
     ("refresh", "in-the-way"): "POQ",
     ("refresh", "spared"): "MC",
-    ("release", "released"): "FMC",
+    ("release", "released"): "FMCX",
     ("release", "not-holder"): "OQ",
     ("release", "seat-reserved"): "BS",
     ("release", "reserve-pending"): "P",
     ("release", "in-the-way"): "POQ",
-    ("release", "spared"): "FMC",
+    ("release", "spared"): "FMCX",
     ("cancel", "cancelled"): "B",
     ("cancel", "not-owner"): "S",
-    ("cancel", "not-reserved"): "FMPOQC",
+    ("cancel", "not-reserved"): "FMPOQCX",
     ("cancel", "spared"): "B",
+    ("block", "blocked-or-was"): "FX",
+    ("block", "seat-held"): "MPOQC",
+    ("block", "seat-reserved"): "BS",
+    ("block", "spared"): "FX",
+    ("unblock", "unblocked-or-was-not"): "FMPOQBSCX",
     ("read", "Available"): "F",
     ("read", "On hold"): "MPOQC",
     ("read", "Reserved"): "BS",
+    ("read", "Blocked"): "X",
     ("list", "free"): "F",
-    ("list", "taken"): "MPOQBSC",
+    ("list", "taken"): "MPOQBSCX",
 }
 
 
@@ -632,6 +650,23 @@ WRONG: dict[str, tuple[list[Op], Op]] = {
         [held(A, 10), pinned(A, 20, 300), verdict(A, 18, 40, "spared")],
         verdict(A, 18, 40, "hold-expired"),
     ),
+    "a hold of a blocked seat": (
+        [op("block", C, 10, "blocked-or-was"), op("hold", A, 20, "seat-blocked")],
+        held(A, 20),
+    ),
+    "a block during a hold": ([held(A, 10), op("block", C, 20, "seat-held")], op("block", C, 20, "blocked-or-was")),
+    "a blocked seat that is free by itself": (
+        [op("block", C, 10, "blocked-or-was"), op("read", A, 200, "Blocked")],
+        op("read", A, 200, "Available"),
+    ),
+    "a block that was lifted": (
+        [*(op("block", C, 10, "blocked-or-was"), op("unblock", C, 20, "unblocked-or-was-not"), held(A, 30))],
+        op("hold", A, 30, "seat-blocked"),
+    ),
+    "a lost block by which a hold ended": (
+        [held(A, 10), op("block", C, 20, None), shown(40, 110)],
+        op("read", C, 40, "Blocked"),
+    ),
     "a hold answered before it was made": ([held(A, 10)], op("hold", A, 10, "held", expires_at=113)),
 }
 
@@ -680,6 +715,10 @@ def test_an_outcome_that_does_not_exist_is_an_error() -> None:
         check_seat([op("hold", A, 10, "holds")], **RULES)
 
 
+#: What a seat is that nobody can have, and what is answered.
+_FOR_GOOD = {"Reserved": "seat-reserved", "Blocked": "seat-blocked"}
+
+
 class Simulated:
     """A seat by a clock that is handed in; written from the Lua, not from the checker.
 
@@ -697,8 +736,8 @@ class Simulated:
 
     def refusal(self, user: str, now: int, others: bool | None) -> dict[str, Any] | None:
         """Why the user cannot refresh or release."""
-        if self.status == "Reserved":
-            return {"outcome": "seat-reserved"}
+        if self.status in _FOR_GOOD:
+            return {"outcome": _FOR_GOOD[self.status]}
         if not self.live(now):
             return {"outcome": "not-on-hold"}
         if others and (self.user != user or now < self.until):
@@ -710,8 +749,8 @@ class Simulated:
         return None
 
     def hold(self, user: str, now: int, others: bool | None) -> dict[str, Any]:
-        if self.status == "Reserved":
-            return {"outcome": "seat-reserved"}
+        if self.status in _FOR_GOOD:
+            return {"outcome": _FOR_GOOD[self.status]}
         live = self.live(now)
         if live and self.user != user:
             return {"outcome": "seat-held"}
@@ -727,8 +766,8 @@ class Simulated:
 
     def pin(self, user: str, now: int, others: bool | None, job: str) -> dict[str, Any]:
         mine, live = self.user == user, self.live(now)
-        if self.status == "Reserved" and not mine:
-            return {"outcome": "seat-reserved"}
+        if self.status == "Blocked" or (self.status == "Reserved" and not mine):
+            return {"outcome": _FOR_GOOD[self.status]}
         if self.status != "Reserved" and not (live and mine):
             return {"outcome": "not-holder" if live else "not-on-hold"}
         if others:
@@ -772,11 +811,12 @@ class Simulated:
 
     def release(self, user: str, now: int, others: bool | None) -> dict[str, Any]:
         refused = self.refusal(user, now, others)
-        if refused and refused["outcome"] != "not-on-hold":
+        if refused and refused["outcome"] not in ("not-on-hold", "seat-blocked"):
             return refused
         if others:
             return {"outcome": "spared"}
-        self.status = "Available"
+        if self.status == "On hold":
+            self.status = "Available"
         return {"outcome": "released"}
 
     def cancel(self, user: str, _: int, others: bool | None) -> dict[str, Any]:
@@ -789,7 +829,22 @@ class Simulated:
         self.status = "Available"
         return {"outcome": "cancelled"}
 
+    def block(self, _: str, now: int, others: bool | None) -> dict[str, Any]:
+        if self.status == "Reserved" or self.live(now):
+            return {"outcome": "seat-reserved" if self.status == "Reserved" else "seat-held"}
+        if others:
+            return {"outcome": "spared"}
+        self.status, self.user = "Blocked", ""
+        return {"outcome": "blocked-or-was"}
+
+    def unblock(self, _: str, __: int, ___: bool | None) -> dict[str, Any]:
+        if self.status == "Blocked":
+            self.status = "Available"
+        return {"outcome": "unblocked-or-was-not"}
+
     def read(self, user: str, now: int, _: bool | None) -> dict[str, Any]:
+        if self.status == "Blocked":
+            return {"outcome": "Blocked"}
         if self.status == "Reserved":
             return {"outcome": "Reserved", "mine": self.user == user}
         if not self.live(now):
@@ -815,7 +870,8 @@ def simulated(seed: int, *, clients: int = 5, calls: int = 12, lost: float = 0.1
     waiting: dict[str, list[Op]] = {}
     agenda: list[tuple[int, float, Callable[[int], None]]] = []
     # Half of the histories have no reservation, after which less happens.
-    kinds: list[Kind] = ["hold", "hold", "refresh", "refresh", "release", "read", "list", "pin", "pin", "cancel"]
+    kinds: list[Kind] = ["hold", "hold", "refresh", "refresh", "release", "read", "list", "pin", "pin", "cancel"] * 2
+    kinds += ["block", "unblock"]
     selling = random.random() < 0.5
 
     def soon(now: int, most_ms: int, action: Callable[[int], None]) -> None:
