@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: up demo test test-browser screenshots test-compose fuzz crowd faults soak failover bench bench-full lint spec lock audit licences image clean
+.PHONY: up demo test clients test-browser screenshots test-compose fuzz crowd faults soak failover bench bench-full lint spec lock audit licences image clean
 
 up: $(VENV)/.up
 	@$(BIN)/reservation up
@@ -13,6 +13,12 @@ demo: $(VENV)/.up
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Clients that are generated from spec/, for Python and TypeScript: they compile, and sell a seat.
+clients: $(VENV)/.generators
+	@tests/clients/packages
+	npm ci --prefix tests/clients/typescript --ignore-scripts --no-audit --no-fund --silent
+	$(BIN)/python -m pytest tests/clients
 
 # The pages in a real browser. `make screenshots` takes the README's pictures.
 test-browser: $(VENV)/.browser
@@ -70,7 +76,7 @@ lock: $(VENV)/.dev
 audit: $(VENV)/.dev
 	$(BIN)/python requirements/audit.py
 
-licences: $(VENV)/.bench $(VENV)/.browser
+licences: $(VENV)/.bench $(VENV)/.browser $(VENV)/.generators
 	$(BIN)/python requirements/licences.py
 
 image:
@@ -99,6 +105,9 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 
 $(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
 	$(call install,browser)
+
+$(VENV)/.generators: requirements/generators.txt $(VENV)/.dev
+	$(call install,generators)
 
 $(VENV)/.dev: requirements/dev.txt setup.cfg pyproject.toml | $(BIN)/python
 	$(call install,dev)

@@ -20,6 +20,7 @@ LOCKS = {
     "dev": "For tests and checks",
     "bench": "For charts",
     "browser": "For tests of the pages",
+    "generators": "For clients that are generated",
 }
 #: Licences that let the service be used, changed and shipped under terms of one's own; of parts of them, each.
 ALLOWED = {

@@ -699,7 +699,7 @@ class AuditTrail(ApiModel):
     ] = None
 
 
-class Changes(ApiModel):
+class ChangeList(ApiModel):
     """What has happened to the seats of an event since a change that the caller knows."""
 
     event: Annotated[str, Field(description="The event's id.", examples=[_EVENT])]

@@ -6,7 +6,7 @@ from reservation.models import (
     AuditEntry,
     AuditTrail,
     Change,
-    Changes,
+    ChangeList,
     Event,
     EventChange,
     EventList,
@@ -160,7 +160,7 @@ EXAMPLES: dict[type[BaseModel], BaseModel] = {
             ],
         ),
         SeatMap(event=_EVENT, sequence=17, server_time=_NOW, free=7, held=2, reserved=1, seats="AAHRAAAHAA"),
-        Changes(
+        ChangeList(
             event=_EVENT,
             sequence=18,
             changes=[Change(sequence=18, seat=_SEAT, before="Available", to="On hold", cause="held", time=_NOW)],

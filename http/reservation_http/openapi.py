@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import reservation
 from reservation.models import ApiModel, Conflict, Group, Holding, Millis, QueueEntry, Reserving, SeatAction
 from reservation.webhook_models import Message, WebhookType
-from reservation_http import repeats, waiting
+from reservation_http import repeats, shapes, waiting
 from reservation_http.dialects import Schemas30, Schemas31
 from reservation_http.problems import KINDS, MEDIA_TYPE, Kind, body
 
@@ -453,7 +453,7 @@ def document(routes: Sequence[tuple[str, object]], version: str = "3.1.0", *, to
     if not tokens:
         for model in _OF_USERS:
             schemas["$defs"][model.__name__].setdefault("required", []).append("UUID")
-    for name, schema in schemas["$defs"].items():
+    for name, schema in shapes.named(schemas["$defs"]).items():
         spec.components.schema(name, schema)
     for path, resource in described:
         spec.path(path=path, resource=resource)

@@ -10,9 +10,10 @@ import yaml
 from falcon import testing
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from pydantic import BaseModel, ValidationError
 
 from reservation.ids import SeatId
-from reservation.models import Event
+from reservation.models import Event, Holding, NewEvent
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation.webhooks import TYPES, Outcome
@@ -24,6 +25,7 @@ from tests.web import JWT
 
 SPEC = Path(__file__).parents[2] / "spec"
 DOCUMENTS = documents()
+LAYOUT = {"sections": [{"name": "Stalls", "rows": [{"seats": 10}]}]}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -68,6 +70,55 @@ def test_every_body_has_an_example_that_fits_its_schema(name: str) -> None:
 
 def _check(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
     Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "valid"),
+    [
+        ("Holding", {"id": "k3v9x2m7qa-1"}, True),
+        ("Holding", {"ids": ["k3v9x2m7qa-1", "k3v9x2m7qa-2"]}, True),
+        ("Holding", {}, False),
+        ("Holding", {"id": "k3v9x2m7qa-1", "ids": ["k3v9x2m7qa-1", "k3v9x2m7qa-2"]}, False),
+        ("NewEvent", {"name": "x", "totalSeats": 10}, True),
+        ("NewEvent", {"name": "x", "layout": LAYOUT}, True),
+        ("NewEvent", {"name": "x", "layout": LAYOUT, "totalSeats": 10}, True),
+        ("NewEvent", {"name": "x"}, False),
+    ],
+)
+def test_alternatives_are_what_the_service_takes(name: str, members: dict[str, Any], valid: bool) -> None:
+    """Each has a schema of its own, so that generators make a type of it."""
+    document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    assert Draft202012Validator(schema).is_valid(members) is valid
+    models: dict[str, type[BaseModel]] = {"Holding": Holding, "NewEvent": NewEvent}
+    try:
+        models[name].model_validate(members)
+    except ValidationError:
+        assert not valid
+    else:
+        assert valid
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_words_have_one_name_and_bodies_a_type(name: str) -> None:
+    """What is listed twice would be two types in a generated client, and a list of required members none."""
+    schemas = yaml.safe_load(DOCUMENTS[name])["components"]["schemas"]
+    listed = [tuple(enum) for schema in schemas.values() for enum in _enums(schema) if len(enum) > 1]
+    assert ("Available", "On hold", "Reserved", "Blocked") in listed
+    assert {words for words in listed if listed.count(words) > 1} <= {("up", "down"), ("by-request", "gone", "failing")}
+    alternatives = [part for s in schemas.values() for part in (*s.get("oneOf", ()), *s.get("anyOf", ()))]
+    assert alternatives
+    assert all(part.keys() == {"$ref"} for part in alternatives)
+
+
+def _enums(schema: Any) -> Iterator[list[str]]:
+    if isinstance(schema, dict):
+        if "enum" in schema:
+            yield schema["enum"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _enums(part)
 
 
 def test_what_is_posted_to_webhooks_is_described() -> None:
@@ -163,7 +214,7 @@ def test_the_service_serves_its_documents(make_settings: Callable[..., Settings]
     without = testing.TestClient(create_app(Services.connect(make_settings()))).simulate_get("/openapi.json").json
     validate(without)
     assert "401" not in without["paths"]["/seats/hold"]["post"]["responses"]
-    assert "UUID" in without["components"]["schemas"]["SeatAction"]["required"]
+    assert "UUID" in without["components"]["schemas"]["SeatActionById"]["required"]
 
 
 def test_the_page_to_read_them_asks_nobody_else_for_anything(settings: Settings) -> None:

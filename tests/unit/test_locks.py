@@ -23,6 +23,7 @@ LOCKS = {
     "dev": (["embedded", "dev", "fuzz", "supply"], True),
     "bench": (["embedded", "dev", "bench"], True),
     "browser": (["embedded", "dev", "browser"], True),
+    "generators": (["embedded", "dev", "generators"], True),
 }
 
 

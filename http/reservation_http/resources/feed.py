@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.errors import NotFound
 from reservation.ids import parse_event_id
-from reservation.models import Changes
+from reservation.models import ChangeList
 from reservation_http.access import Access
 from reservation_http.exchange import digits, path_id, read_query
 from reservation_http.openapi import operation
@@ -110,7 +110,7 @@ class EventChanges(_Elsewhere):
         "Read the changes of an event's seats (long poll)",
         tag="feed",
         query=ChangesQuery,
-        answers={200: Changes, 307: None},
+        answers={200: ChangeList, 307: None},
         headers={307: {"Location": "Where the feed is served."}},
         problems=("not-found", "invalid-request", "feed-full", "state-unavailable"),
     )
