@@ -137,6 +137,7 @@ class _Sale:
         self._seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
         self._tally = Tally()
         self._watcher = Watcher()
+        self._closed = False
 
     async def run(self, seats: int, buyers: int, listen: str) -> int:
         """Sells, and returns the exit status. Raises ReservationClientError, Unfit, SettingsError."""
@@ -210,6 +211,8 @@ class _Sale:
                 group.create_task(buyer.buy(comes))
             await asyncio.sleep(_LET_GO_S)
             await organizer.unblock(event.id, event.kept[::2], reason="not needed")
+        await organizer.change_event(event.id, closes_at=round(time.time() * 1000))
+        self._closed = await _is_closed(everybody[0][1], event.id)
         return everybody
 
     async def _check(
@@ -224,6 +227,7 @@ class _Sale:
         while True:
             letters, entries = await _picture(organizer, event.id)
             findings = [
+                Finding("closing", "after it nobody gets a seat", [] if self._closed else ["somebody did"]),
                 check_room(self._tally.admitted, event.opens_at, event.per_minute),
                 check_owners(letters, event.id, owners),
                 check_audit(letters, entries, owners),
@@ -250,6 +254,17 @@ async def _subscribe(organizer: AsyncClient, event: Event, receiver: Receiver) -
     except Problem as problem:
         raise Unfit(f"{problem} Start it with: WEBHOOKS=on WEBHOOK_ALLOW_PRIVATE=on make up") from None
     receiver.secret = hook["secret"]
+
+
+async def _is_closed(late: AsyncClient, event_id: str) -> bool:
+    """Whether somebody who is late is told so. Raises ReservationClientError."""
+    try:
+        (await late.hold(f"{event_id}-1")).result()
+    except Problem as problem:
+        if problem.type != "event-closed":
+            raise
+        return True
+    return False
 
 
 async def _picture(organizer: AsyncClient, event_id: str) -> tuple[str, list[AuditEntry]]:
