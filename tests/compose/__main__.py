@@ -210,7 +210,7 @@ class Drill:
 
     def onsale(self) -> None:
         """All that there is: a waiting room, VIPs, and webhooks, whose receiver is outside."""
-        size = ("--seats", "200", "--buyers", "120", "--listen", self._stack.host)
+        size = ("--seats", "200", "--buyers", "120", "--listen", self._stack.host())
         sale = Process("demo", "--scenario", "onsale", "--url", self._stack.url, *size, cwd=self._stack.folder)
         status, said = sale.join(240), sale.output.strip().splitlines()
         self.note(status == 0, "an opening night", "; ".join(line for line in said if line.endswith(" wrong")))

@@ -33,7 +33,6 @@ class Stack:
     Attributes:
         url: where HAProxy is.
         port: its port.
-        host: the address of this host that containers reach.
         prometheus: where Prometheus is.
         folder: where compose runs, as in a fresh clone.
     """
@@ -45,7 +44,6 @@ class Stack:
         self.url, self.prometheus = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{prometheus}"
         # A network that no other stack on this engine has.
         front = f"10.{128 + secrets.randbelow(127)}.{secrets.randbelow(256)}"
-        self.host = f"{front}.1"
         self._environment = clean_environment(
             COMPOSE_PROJECT_NAME=f"drill{secrets.token_hex(4)}",
             COMPOSE_PROFILES="monitoring,webhooks",
@@ -100,6 +98,11 @@ class Stack:
         ids = self.compose("ps", "-q", *services).split()
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids)) if ids else []
         return [container for container in found if container["State"]["Running"]]
+
+    def host(self) -> str:
+        """The address at which those that are on the network behind HAProxy reach this host."""
+        (network,) = json.loads(self.docker("network", "inspect", f"{self._environment['COMPOSE_PROJECT_NAME']}_back"))
+        return str(network["IPAM"]["Config"][0]["Gateway"])
 
     def healthy(self, *services: str) -> int:
         """How many of them say that they are."""
