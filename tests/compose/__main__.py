@@ -195,10 +195,11 @@ class Drill:
             targets = httpx.get(f"{base}/targets", trust_env=False).json()["data"]["activeTargets"]
             return sorted((target["labels"]["job"], target["health"]) for target in targets)
 
-        expected = sorted([("api", "up"), ("stream", "up")] * 2 + [("worker", "up")] * 5 + [("sweeper", "up")] * 2)
+        running = {"api": 2, "stream": 2, "worker": 5, "sweeper": 2, "webhooks": 1}
+        expected = sorted((job, "up") for job, count in running.items() for _ in range(count))
         _tried(lambda: states() == expected, 45)
         up = [job for job, health in states() if health == "up"]
-        self.note(states() == expected, "scraped", ", ".join(f"{up.count(job)} {job}" for job in OURS))
+        self.note(states() == expected, "scraped", ", ".join(f"{up.count(job)} {job}" for job in running))
         groups = httpx.get(f"{base}/rules", trust_env=False).json()["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         bad = [rule["name"] for rule in rules if rule["health"] == "err"]
