@@ -314,7 +314,11 @@ class EventChange(_Request):
         OpensAt | None, _NotNull, Field(description="Until sales have begun. A time that is past: now.")
     ] = None
     closes_at: Annotated[
-        ClosesAt | None, Field(description="After `opensAt`. A time that is past: now. `null`: never.")
+        ClosesAt | None,
+        Field(
+            description="After `opensAt`. A time that is past: now. `null`: never.",
+            json_schema_extra={"type": ["integer", "null"]},
+        ),
     ] = None
 
     @model_validator(mode="after")

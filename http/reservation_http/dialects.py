@@ -24,7 +24,7 @@ class Schemas31(GenerateJsonSchema):
 
 
 class Schemas30(Schemas31):
-    """The same in the dialect of OpenAPI 3.0 (JSON Schema draft wright-00): one `example`, no `const`."""
+    """The same in the dialect of OpenAPI 3.0 (JSON Schema draft wright-00): one `example`, no `const`, `nullable`."""
 
     def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
         schema_30: JsonSchemaValue = _to_30(super().generate(schema, mode))
@@ -45,6 +45,9 @@ def _to_30(schema: Any) -> Any:
         name: {k: _to_30(v) for k, v in value.items()} if name == "properties" else _to_30(value)
         for name, value in schema.items()
     }
+    if isinstance(changed.get("type"), list):  # what may be null says so itself: see Schemas31
+        changed["type"] = next(kind for kind in changed["type"] if kind != "null")
+        changed["nullable"] = True
     if "const" in changed:
         changed["enum"] = [changed.pop("const")]
     if isinstance(changed.get("examples"), list):

@@ -32,7 +32,7 @@ _jobs: deque[str] = deque(maxlen=50)
 _rooms: deque[str] = deque(maxlen=50)
 _tickets: deque[tuple[str, str]] = deque(maxlen=50)
 #: Integers that a body may have.
-_INTEGERS = ("totalSeats", "opensAt", "closesAt", "admitPerMinute", "admissionTtl", "quantity")
+_INTEGERS = ("totalSeats", "opensAt", "closesAt", "notBefore", "admitPerMinute", "admissionTtl", "quantity")
 #: When sales may begin and end, ms.
 _TIMES = range(1_000_000_000_000, 4_102_444_800_001)
 _webhooks: deque[str] = deque(maxlen=5)

@@ -121,6 +121,16 @@ def _enums(schema: Any) -> Iterator[list[str]]:
             yield from _enums(part)
 
 
+def test_what_may_be_null_says_so() -> None:
+    """Which is the one member with which that means something; in either version's way."""
+    new, old = (
+        yaml.safe_load(DOCUMENTS[name])["components"]["schemas"] for name in ("openapi.yaml", "openapi-3.0.yaml")
+    )
+    assert new["EventChange"]["properties"]["closesAt"]["type"] == ["integer", "null"]
+    assert old["EventChange"]["properties"]["closesAt"]["nullable"] is True
+    assert (json.dumps(new).count('"null"'), json.dumps(old).count('"nullable"')) == (1, 1)
+
+
 def test_what_is_posted_to_webhooks_is_described() -> None:
     """Every type, with an example that fits its schema; OpenAPI 3.0 has no place for it."""
     document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
