@@ -19,13 +19,13 @@ def twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Calla
     def make(script: str, meanwhile: Callable[[], object]) -> None:
         real = store.scripts.run
 
-        def run(name: str, *arguments: object) -> object:
-            reply = real(name, *arguments)  # type: ignore[arg-type]  # passed through
+        def run(name: str, *arguments: object, **named: object) -> object:
+            reply = real(name, *arguments, **named)  # type: ignore[arg-type]  # passed through
             if name != script:
                 return reply
             monkeypatch.setattr(store.scripts, "run", real)
             meanwhile()
-            return real(name, *arguments)  # type: ignore[arg-type]  # passed through
+            return real(name, *arguments, **named)  # type: ignore[arg-type]  # passed through
 
         monkeypatch.setattr(store.scripts, "run", run)
 

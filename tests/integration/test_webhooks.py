@@ -174,12 +174,22 @@ def test_only_what_was_asked_for_and_what_happened_since(store: Store, event: Ev
 def test_a_cause_that_is_not_known_is_passed_over(store: Store, event: Event, buyer: Buyer, hook: Hook) -> None:
     """It may be a newer version's. One that is known is told, whoever writes it."""
     added = hook()
-    for number, cause in enumerate(("blocked", "cancelled", "unheard-of"), 1):
+    for number, cause in enumerate(("moved", "cancelled", "unheard-of"), 1):
         store.client.hincrby(keys.event(event.id), "version", 1)
         entry = {"seq": number, "seat": 3, "cause": cause, "actor": "a", "job": "", "request": "", "more": "x"}
         store.client.xadd(keys.changes(event.id), entry)  # type: ignore[arg-type]  # redis-py takes numbers
     follow(store, event)
     assert [one.type for one in store.webhooks.deliveries(event.id, added.id, 9).deliveries] == ["seat.cancelled"]
+
+
+def test_seats_that_operators_block_are_told(store: Store, event: Event, hook: Hook) -> None:
+    """And that they are to be had again."""
+    added = hook()
+    store.seats.block([SeatId(event.id, 3)], "")
+    store.seats.unblock([SeatId(event.id, 3)], "")
+    follow(store, event)
+    told = [one.type for one in store.webhooks.deliveries(event.id, added.id, 9).deliveries]
+    assert told == ["seat.unblocked", "seat.blocked"]
 
 
 def test_none_is_made_twice_by_several_that_follow(store: Store, settings: Settings, hook: Hook, event: Event) -> None:
