@@ -17,6 +17,7 @@ from dramatiq.errors import DecodeError
 from dramatiq.middleware import Middleware
 
 from actors.consumer import BLOCK_S, WakingConsumer
+from actors.lanes import VIP
 from reservation.clients import SOCKET_TIMEOUT_S, Command, Script, script_call
 from reservation.connections import connect
 from reservation.guard import ServerClock
@@ -102,7 +103,10 @@ class ReservationBroker(RedisBroker):
         """A consumer of a queue. Dramatiq's prefetch counts for delayed messages only."""
         delayed = queue_name in self.delay_queues
         done = self._done.setdefault(queue_name, deque())
-        return WakingConsumer(self, queue_name, prefetch if delayed else self._prefetch, done, delayed=delayed)
+        # Of a VIP queue more: most of what a worker begins comes from there, and while it runs out of them between two
+        # fetches, the others get their turns (docs/decisions/0026-turns.md).
+        most = self._prefetch * (2 if queue_name.endswith(VIP) else 1)
+        return WakingConsumer(self, queue_name, prefetch if delayed else most, done, delayed=delayed)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueues a message, with the time by the server's clock (option `sent_at`, epoch ms)."""

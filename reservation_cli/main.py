@@ -359,7 +359,10 @@ def spec(directory: Path, check: bool) -> None:
 @cli.command()
 @click.option("--user", default=None, help="A UUID, or any name [a new UUID].")
 @click.option(
-    "--scope", "scopes", multiple=True, help="events:write, seats:read or ops:read; may be given several times."
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="events:write, seats:read, seats:vip or ops:read; may be given several times.",
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=60, show_default=True)
 def token(user: str | None, scopes: tuple[str, ...], minutes: float) -> None:

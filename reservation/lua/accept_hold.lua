@@ -55,17 +55,18 @@ end
 
 return accept(function(seats, pace, opens, has_room, closes)
   if now >= closes then return {CODE.EVENT_CLOSED, now, closes, now - closes} end
-  local latest, later = math.min(now + ARGV[18], closes - 1), not_before > now
+  local admitted_until = math.huge
   if ARGV[14] == '' then  -- what is repeated was let in
     if now < opens then return {CODE.SALES_NOT_OPEN, now, opens, opens - now} end
-    if has_room then
-      local admitted_until = tonumber(ARGV[15])
-      if admitted_until <= now then return {CODE.ADMISSION_REQUIRED, now} end
-      latest = math.min(latest, admitted_until - 1)
-    end
+    if has_room then admitted_until = tonumber(ARGV[15]) end
+    if admitted_until <= now then return {CODE.ADMISSION_REQUIRED, now} end
   end
-  local refused
-  if later then refused = against_later(latest) else refused = against_now(seats) end
+  local later, refused = not_before > now, nil
+  if later then
+    refused = against_later(math.min(now + ARGV[18], closes - 1, admitted_until - 1))
+  else
+    refused = against_now(seats)
+  end
   if refused then return refused end
   if redis.call('ZCARD', jobs_key) >= max_open then return {CODE.QUEUE_FULL, now} end
   local deadline = math.max(now, not_before) + deadline_ms

@@ -70,7 +70,7 @@ def _service(folder: Path, mode: str) -> Iterator[tuple[dict[str, str], str, dic
     headers = {}
     if mode == "jwt":
         values |= {name.upper(): str(value) for name, value in JWT.items()}
-        headers = bearer(_USER, "events:write", "seats:read", "ops:read", exp=time.time() + 86_400)
+        headers = bearer(_USER, "events:write", "seats:read", "seats:vip", "ops:read", exp=time.time() + 86_400)
     process = Process("up", cwd=folder, **values)
     try:
         process.wait_for_line("Ctrl-C stops it", 60)

@@ -61,20 +61,21 @@ def wish(seat: SeatId, user: str, **more: object) -> dict[str, object]:
 
 
 def test_of_a_backlog_each_lane_gets_its_share(store: Store, queue: Queue) -> None:
-    """Of any five jobs that a worker begins while both wait, one is a standard one; in each lane, as they came."""
-    event = store.events.create("Opening night", 200)
-    jobs = {seat: accept(store, SeatId(event.id, seat), vip=seat > 100) for seat in range(1, 201)}
+    """Of any five jobs that a worker begins while both wait, one is a standard one; in each lane, as they came. Of VIP
+    jobs it has more in hand, so that they do wait."""
+    event = store.events.create("Opening night", 600)
+    jobs = {seat: accept(store, SeatId(event.id, seat), vip=seat > 200) for seat in range(1, 601)}
     assert queue.send_jobs([(job, store.jobs.task(job)) for job in jobs.values()])
-    assert (queue.depth(), queue.depth(vip=True)) == (200, 100)
+    assert (queue.depth(), queue.depth(vip=True)) == (600, 400)
     worker = RoundWorker(queue.broker, 0, idle_ms=100)
     worker.start()
-    wait_for(lambda: worker.work_queue.qsize() == 200)
+    wait_for(lambda: worker.work_queue.qsize() == 600)
     worker._add_worker()
     wait_for(lambda: store.events.load(event.id).open_jobs == 0)
     worker.stop()
     order = [int(change["seat"]) for change in changes(store, event.id)]
-    vips, others = iter(range(101, 201)), iter(range(1, 101))
-    expected = [next(others if place % 5 == VIP_IN_A_ROW else vips) for place in range(125)]
+    vips, others = iter(range(201, 601)), iter(range(1, 201))
+    expected = [next(others if place % 5 == VIP_IN_A_ROW else vips) for place in range(500)]
     assert order == [*expected, *others]
 
 
