@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import httpx
 
@@ -23,6 +23,13 @@ _REFUSALS = {
     "pushed": {"admission-required", "sales-not-open"},
     "status": {"not-found"},
 }
+
+
+class Turn(TypedDict, total=False):
+    """When a job is to be carried out, as the API has it."""
+
+    priority: str
+    notBefore: int
 
 
 class Unexpected(Exception):
@@ -113,14 +120,16 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def post(self, kind: str, seats: Sequence[str], request_id: str, admission: str = "") -> Answer:
+    def post(
+        self, kind: str, seats: Sequence[str], request_id: str, admission: str = "", turn: Turn | None = None
+    ) -> Answer:
         """Does something to one seat or several. Raises Unexpected."""
         headers = {"X-Request-ID": request_id}
         if kind in ("block", "unblock"):
             event_id = seats[0].partition("-")[0]
             return self._send(kind, "POST", f"/events/{event_id}/{kind}", {"ids": seats}, headers)
         named = {"id": seats[0]} if len(seats) == 1 else {"ids": seats}
-        about = {**named, "UUID": self._user}
+        about = {**named, "UUID": self._user, **(turn or {})}
         return self._send(kind, "POST", f"/seats/{kind}", about, headers, admission)
 
     def ask(self, kind: str, path: str, body: object, key: str = "", admission: str = "") -> Answer:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from reservation.models import Adjacent
-from tests.faults.api import Answer, Api, Unexpected
+from tests.faults.api import Answer, Api, Turn, Unexpected
 from tests.faults.history import Kind, Op, now_ms
 from tests.faults.picking import Wish
 from tests.faults.record import Call, CallKind, Job, Record
@@ -52,6 +52,8 @@ _DOINGS = {
 _MINE, _SOLD = 0.7, 0.05
 #: How often they do it to several seats at once, and to how many.
 _GROUPED, _GROUP = 0.3, (2, 4)
+#: How often jobs are VIP ones; how often holds are for later, and by how much, ms.
+_VIP, _LATER, _LATER_MS = 0.2, 0.1, (100, 1_000)
 #: How often who has not been admitted tries without, and until when everybody comes to the door, seconds.
 _PUSHING, _ARRIVAL_S = 0.1, 4.0
 #: How many of the best seats they ask for, at least and at most.
@@ -253,6 +255,8 @@ class Client:
         if said["status"] not in ("completed", "failed"):
             return
         job.completed_ms, job.seen_ms = said["completedAt"], answer.return_ms
+        if said["completedAt"] < said.get("notBefore", 0):
+            raise Unexpected(f"job {job.id} was carried out before its time")
         job.outcome = _verdict(job, said)
         ends = {seat["id"]: seat.get("expiresAt") for seat in said["result"].get("seats", [])}
         outcomes = self._outcomes(job, said, ends)
@@ -308,7 +312,7 @@ class Client:
             case "reserve" if seat in mine and not self._sale.has_time_to_sell():
                 self._change("refresh", seats)
             case "hold" | "reserve":
-                self._request(kind, seats)
+                self._request(kind, seats, self._turn(kind))
             case "best":
                 self._wish(event_id)
             case "refresh" | "release" | "cancel" | "block" | "unblock":
@@ -388,9 +392,15 @@ class Client:
         for seat in seats:
             self._note(kind, seat, answer, _GRANTED[kind], told.get(seat, {}), seats=len(seats))
 
-    def _request(self, kind: Literal["hold", "reserve"], seats: tuple[str, ...]) -> None:
+    def _turn(self, kind: Literal["hold", "reserve"]) -> Turn:
+        turn = Turn(priority="vip" if self._choices.random() < _VIP else "standard")
+        if kind == "hold" and self._choices.random() < _LATER:
+            turn["notBefore"] = now_ms() + self._choices.randint(*_LATER_MS)
+        return turn
+
+    def _request(self, kind: Literal["hold", "reserve"], seats: tuple[str, ...], turn: Turn | None = None) -> None:
         """Holds or reserves."""
-        answer = self._api.post(kind, seats, self._request_id(), self._admission(_event(seats[0])))
+        answer = self._api.post(kind, seats, self._request_id(), self._admission(_event(seats[0])), turn)
         accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
         if 400 <= answer.status < 500:
             self._refusal("hold" if kind == "hold" else "pin", seats, answer)
@@ -406,7 +416,7 @@ class Client:
         job = Job(job_id, kind, seats, self._user, answer.return_ms)
         if accepted and not self._record.add_job(job):
             return  # it is followed by whoever was told of it first
-        until_ms = answer.call_ms + LATE_MS + self._sale.deadline_ms
+        until_ms = answer.call_ms + LATE_MS + self._sale.deadline_ms + (_LATER_MS[1] if turn else 0)
         ops = {seat: self._doubt(kind, seat, answer, until_ms, job_id, seats=len(seats)) for seat in seats}
         if job_id:
             pause_s = _LOOK_S if accepted else _LOOK_MAX_S

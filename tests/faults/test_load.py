@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.api import Answer, Api, Unexpected
+from tests.faults.api import Answer, Api, Turn, Unexpected
 from tests.faults.client import LATE_MS, Client, Sale
 from tests.faults.history import Op
 from tests.faults.record import Call, CallKind, Job, Record
@@ -27,7 +27,9 @@ class Canned(Api):
         self.answers = list(answers)
         self.unserved = False
 
-    def post(self, kind: str, seats: Sequence[str], request_id: str, admission: str = "") -> Answer:
+    def post(
+        self, kind: str, seats: Sequence[str], request_id: str, admission: str = "", turn: Turn | None = None
+    ) -> Answer:
         return self.answers.pop(0)
 
     def ask(self, kind: str, path: str, body: object, key: str = "", admission: str = "") -> Answer:
@@ -104,6 +106,20 @@ def test_a_doubtful_job_that_is_there_is_followed(record: Record) -> None:
         Op("pin", SEAT, USER, 100, 700, "let-in", reserving_until=15_110, job=JOB, at_ms=110),
         Op("reserve", SEAT, USER, 100, 800, "reserved", job=JOB, at_ms=800),
     ]
+
+
+@pytest.mark.parametrize("not_before", [800, 801])
+def test_a_job_that_is_carried_out_before_its_time_is_noticed(record: Record, not_before: int) -> None:
+    """By the service's own clock."""
+    early = reserved(800)
+    buyer = client(record, MAYBE, early._replace(body={**early.body, "notBefore": not_before}))
+    buyer._request("reserve", (SEAT,))
+    (followed,) = buyer._following
+    if not_before == 800:
+        assert buyer._is_done(followed)
+    else:
+        with pytest.raises(Unexpected):
+            buyer._is_done(followed)
 
 
 def test_a_doubtful_job_that_is_not_there_stays_unknown(record: Record) -> None:
