@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from reservation import lifeline
 from reservation.settings import Settings
+from reservation_client import Client
 from tests.conftest import wait_for
 
 COMMAND = [sys.executable, "-m", "reservation_cli"]
@@ -117,7 +119,7 @@ def gone(pids: list[int]) -> bool:
 
 
 class Service:
-    """A service that `reservation up` runs."""
+    """A service that `reservation up` runs. What is not about the wire itself asks it by the client package."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -125,11 +127,14 @@ class Service:
         self.process = Process("up", cwd=folder, PORT=str(self.port), **environment)
         self.process.wait_for_line("Ctrl-C stops it")
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self._client = Client(f"http://127.0.0.1:{self.port}")
 
     def create(self, seats: int) -> str:
-        made = self.http.post("/events/create", json={"name": "Opening night", "totalSeats": seats})
-        assert made.status_code == 201
-        return str(made.json()["id"])
+        return self._client.create_event("Opening night", seats).id
+
+    def buyer(self, user: str | None = None) -> Client:
+        """The client of a user; of a new one, if it does not matter whose."""
+        return self._client.acting_for(user or uuid4())
 
     def post(self, action: str, seat: str, user: str) -> httpx.Response:
         return self.http.post(f"/seats/{action}", json={"id": seat, "UUID": user})
@@ -147,6 +152,7 @@ class Service:
 
     def close(self) -> None:
         self.http.close()
+        self._client.close()
         if self.process.process.poll() is None:
             self.process.stop()
 

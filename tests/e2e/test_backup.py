@@ -6,17 +6,17 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 import redis
 
 from reservation import embedded, keys
 from reservation.embedded import EmbeddedRedis
+from reservation_client import ReservationClientError, SeatUnavailable
 from tests import servers
 from tests.conftest import wait_for
 from tests.e2e.conftest import Service
@@ -46,23 +46,6 @@ def _run(commands: str, **environment: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _answered(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """An answer that is not 503, as a busy machine's disk may cause: who gets that asks again."""
-    answers: list[httpx.Response] = []
-
-    def is_there() -> bool:
-        answers.append(ask())
-        return answers[-1].status_code != 503
-
-    wait_for(is_there)
-    return answers[-1]
-
-
-def _done(service: Service, action: str, seat: str, user: str) -> None:
-    job = service.result(_answered(lambda: service.post(action, seat, user)))
-    assert job["result"]["success"], job
-
-
 class Sale:
     """Sells an event's seats, each to somebody else, and notes who has been told so: seats and users."""
 
@@ -80,13 +63,14 @@ class Sale:
     def run(self) -> None:
         while not self.stop.is_set() and (number := self._next()) is not None:
             seat, user = f"{self._event}-{number}", str(uuid4())
+            buyer = self._service.buyer(user)
             try:
+                buyer.hold(seat).result()
                 # Every fourth is only held: what a backup has of it is a hold that ends.
-                for action in ("hold", "reserve") if number % 4 else ("hold",):
-                    _done(self._service, action, seat, user)
                 if number % 4:
+                    buyer.reserve(seat).result()
                     self.told[seat] = user
-            except (httpx.HTTPError, AssertionError) as error:
+            except ReservationClientError as error:
                 self.wrong.append(repr(error))
                 return
 
@@ -147,9 +131,9 @@ def test_what_was_sold_before_the_backup_is_sold_after_the_restore(how: str) -> 
             wait_for(lambda: not client.zcard(keys.jobs(event)), 30)
 
         def owner(seat: str, user: str) -> str:
-            answer = _answered(lambda: second.http.get(f"/seats/get/{seat}", headers={"X-User-UUID": user}))
+            found = second.buyer(user).get_seat(seat)
             # One that was only held by then is shown to its holder too, until that ends.
-            return str(answer.json()["UUID"]) if answer.json()["status"] == "Reserved" else ""
+            return found.user if found.status == "Reserved" else ""
 
         assert before, "something was sold before"
         assert {seat: owner(seat, user) for seat, user in before.items()} == before
@@ -166,16 +150,16 @@ def test_what_was_sold_before_the_backup_is_sold_after_the_restore(how: str) -> 
         others = {f"{event}-{number}" for number in range(1, SEATS + 1)} - kept
 
         def free() -> set[str]:
-            answer = _answered(lambda: second.http.get(f"/seats/list/{event}"))
-            return {seat["id"] for seat in answer.json()["seats"]}
+            return {seat.id for seat in second.buyer().list_free_seats(event).seats}
 
         wait_for(lambda: free() == others, 30)
-        rival = str(uuid4())
-        refused = {_answered(lambda seat=seat: second.post("hold", seat, rival)).status_code for seat in before}  # type: ignore[misc]  # mypy infers no lambda with a default
-        assert refused == {409}
+        rival = second.buyer()
+        for seat in before:
+            with pytest.raises(SeatUnavailable):
+                rival.hold(seat).result()
         bought = {seat: str(uuid4()) for seat in sorted(others)[:10]}
         for seat, user in bought.items():
-            _done(second, "hold", seat, user)
-            _done(second, "reserve", seat, user)
+            second.buyer(user).hold(seat).result()
+            second.buyer(user).reserve(seat).result()
         assert free() == others - set(bought)
         assert {seat: owner(seat, user) for seat, user in (before | bought).items()} == before | bought

@@ -87,20 +87,20 @@ def test_where_nothing_runs_that_is_said(tmp_path: Path, arguments: tuple[str, .
 def test_jobs_are_listed_and_shown(service: Service) -> None:
     """As lines, and one by one; users are shortened unless they are asked for."""
     event, user = service.create(10), str(uuid4())
-    service.result(service.post("hold", f"{event}-1", user))
-    job = service.result(service.post("reserve", f"{event}-1", user))
+    service.buyer(user).hold(f"{event}-1").result()
+    job = service.buyer(user).reserve(f"{event}-1")
     listed = command(service.folder, "jobs", "list", "--event", event)
     assert listed.returncode == 0, listed.stderr
     _, newest, older = listed.stdout.splitlines()
-    assert newest.split()[:4] == [job["id"], "RESERVE_SEAT", "completed", f"{event}-1"]
+    assert newest.split()[:5] == [job.id, "RESERVE_SEAT", "standard", "completed", f"{event}-1"]
     assert "HOLD_SEAT" in older
-    shown = command(service.folder, "jobs", "show", job["id"])
+    shown = command(service.folder, "jobs", "show", job.id)
     assert "The seat is reserved for you." in shown.stdout
     assert ["code", "reserved"] in [line.split() for line in shown.stdout.splitlines()]
     assert user[:8] in shown.stdout
-    for text in (listed.stdout, shown.stdout, command(service.folder, "jobs", "show", job["id"], "--json").stdout):
+    for text in (listed.stdout, shown.stdout, command(service.folder, "jobs", "show", job.id, "--json").stdout):
         assert user not in text
-    assert user in command(service.folder, "jobs", "show", job["id"], "--reveal").stdout
+    assert user in command(service.folder, "jobs", "show", job.id, "--reveal").stdout
     assert user in command(service.folder, "jobs", "list", "--event", event, "--json", "--reveal").stdout
 
 
@@ -108,12 +108,12 @@ def test_a_job_about_several_seats_is_shown(service: Service) -> None:
     """With when each hold ends, and nobody's UUID."""
     event, user = service.create(10), str(uuid4())
     ids = [f"{event}-1", f"{event}-2"]
-    job = service.result(service.http.post("/seats/hold", json={"ids": ids, "UUID": user}))
-    shown = command(service.folder, "jobs", "show", job["id"])
+    job = service.buyer(user).hold(ids)
+    shown = command(service.folder, "jobs", "show", job.id)
     assert shown.returncode == 0, shown.stderr
     assert " ".join(ids) in shown.stdout
     assert " ".join(ids) in command(service.folder, "jobs", "list", "--event", event).stdout
-    as_json = command(service.folder, "jobs", "show", job["id"], "--json").stdout
+    as_json = command(service.folder, "jobs", "show", job.id, "--json").stdout
     assert [seat["UUID"][:8] for seat in json.loads(as_json)["result"]["seats"]] == [user[:8]] * 2
     assert user not in as_json + shown.stdout
 
@@ -121,10 +121,10 @@ def test_a_job_about_several_seats_is_shown(service: Service) -> None:
 def test_what_cannot_be_repeated_is_refused(service: Service) -> None:
     """In one line, with status 1."""
     event = service.create(10)
-    job = service.result(service.post("hold", f"{event}-1", str(uuid4())))
+    job = service.buyer().hold(f"{event}-1")
     unknown = f"{event}-{25 * 'a'}"
     for wrong, says in (
-        (job["id"], "Error: This job is completed. Only one that has failed can be repeated."),
+        (job.id, "Error: This job is completed. Only one that has failed can be repeated."),
         (unknown, "Error: There is no job with this id, or its result is no longer kept."),
         ("12", "Error: A job id is an event id, a hyphen and 25 lower-case letters and digits."),
     ):
@@ -138,18 +138,16 @@ def test_a_failed_job_is_repeated(make_service: Callable[..., Service]) -> None:
     (worker,) = (pid for pid, line in service.process.family().items() if " worker" in line)
     os.kill(worker, signal.SIGSTOP)
     event = service.create(10)
-    failed = service.result(service.post("hold", f"{event}-1", str(uuid4())))
-    assert failed["status"] == "failed"
-    assert "retryOf" not in failed
+    failed = service.buyer().hold(f"{event}-1")
+    assert (failed.status, failed.retry_of) == ("failed", None)
     os.kill(worker, signal.SIGCONT)
-    repeated = command(service.folder, "jobs", "retry", failed["id"], HOLD_JOB_DEADLINE="30")
+    repeated = command(service.folder, "jobs", "retry", failed.id, HOLD_JOB_DEADLINE="30")
     assert repeated.returncode == 0, repeated.stderr
     job = repeated.stdout.split()[-1]
-    wait_for(lambda: service.http.get(f"/seats/job/{job}/status").json()["status"] == "completed")
-    ended = service.http.get(f"/seats/job/{job}/status").json()
-    assert ended["result"]["success"] is True
-    assert (ended["retryOf"], ended["data"]["seatId"]) == (failed["id"], f"{event}-1")
-    again = command(service.folder, "jobs", "retry", failed["id"])
+    ended = service.buyer().wait_for_job(job)
+    assert [seat.id for seat in ended.result()] == [f"{event}-1"]
+    assert ended.retry_of == failed.id
+    again = command(service.folder, "jobs", "retry", failed.id)
     assert (again.returncode, again.stdout) == (0, f"done already by {job}\n")
 
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -73,7 +72,7 @@ def test_the_quick_start_sells_a_seat_and_watches_the_others(service: Service, t
         see("snapshot" if suffix != "py" else "'seats': 'AAAAAAAAAAAR")
         event = service.http.get("/events", params={"limit": 1}).json()["events"][0]["id"]
         assert service.http.get(f"/seats/get/{event}-12").json()["status"] == "Reserved"
-        service.result(service.post("hold", f"{event}-13", str(uuid4())))
+        service.buyer().hold(f"{event}-13").result()
         see(f"{event}-13")
 
 
@@ -91,13 +90,13 @@ def test_the_guide_keeps_a_copy_right(service: Service, tmp_path: Path, language
     suffix = {"js": "mjs", "python": "py"}[language]
     script = tmp_path / f"guide.{suffix}"
     script.write_text(f"{code}\n{use}\n", encoding="utf-8")
-    user = str(uuid4())
+    buyer = service.buyer()
     with _running(_command(suffix, script)) as see:
         see("0 AAAAAAAAAA")
-        service.result(service.post("hold", f"{event}-3", user))
+        buyer.hold(f"{event}-3").result()
         see("1 AAHAAAAAAA")
-        service.result(service.post("hold", f"{event}-10", user))
-        service.result(service.post("reserve", f"{event}-10", user))
+        buyer.hold(f"{event}-10").result()
+        buyer.reserve(f"{event}-10").result()
         see("3 AAHAAAAAAR")
-        service.post("release", f"{event}-3", user)
+        buyer.release(f"{event}-3")
         see("4 AAAAAAAAAR")

@@ -16,6 +16,7 @@ import redis
 
 from reservation import embedded
 from reservation.embedded import EmbeddedRedis
+from reservation_client import Job
 from tests.conftest import wait_for
 from tests.e2e.conftest import COMMAND, Process, Service, clean_environment, free_port, gone
 from tests.web import JWT
@@ -41,19 +42,19 @@ def test_what_was_sold_is_there_after_a_restart(make_service: Make) -> None:
     """The embedded server's data is in var/."""
     service = make_service()
     event, user = service.create(10), str(uuid4())
-    assert service.result(service.post("hold", f"{event}-1", user))["result"]["success"]
-    assert service.result(service.post("reserve", f"{event}-1", user))["result"]["success"]
+    assert service.buyer(user).hold(f"{event}-1").result()
+    assert service.buyer(user).reserve(f"{event}-1").result()
     service.close()
     again = make_service()
-    assert again.http.get(f"/seats/get/{event}-1", headers={"X-User-UUID": user}).json()["UUID"] == user
-    assert again.http.get(f"/seats/list/{event}").json()["total"] == 9
+    assert again.buyer(user).get_seat(f"{event}-1").user == user
+    assert again.buyer().list_free_seats(event).total == 9
 
 
 def test_the_queue_has_a_server_of_its_own(make_service: Make) -> None:
     """One that waits for no disk: it has nothing on it, while the state's has all that it answered."""
     service = make_service()
     event = service.create(10)
-    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    assert service.buyer().hold(f"{event}-1").result()
     state, queue = service.folder / "var" / "redis", service.folder / "var" / "queue"
     assert _told(state) == {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction"}
     assert _told(queue).items() >= {"appendonly": "no", "save": "", "maxmemory-policy": "noeviction"}.items()
@@ -78,10 +79,10 @@ def _part(service: Service, name: str) -> int:
     return next(pid for pid, line in service.process.family().items() if name in line)
 
 
-def _hold_all(service: Service, seats: int) -> list[httpx.Response]:
+def _hold_all(service: Service, seats: int) -> list[Job]:
     """The accepted holds of so many seats of a new event, each by another user."""
     event = service.create(seats)
-    return [service.post("hold", f"{event}-{number}", str(uuid4())) for number in range(1, seats + 1)]
+    return [service.buyer().hold(f"{event}-{number}", wait_s=0) for number in range(1, seats + 1)]
 
 
 def test_accepted_jobs_outlive_a_restart(make_service: Make) -> None:
@@ -94,7 +95,7 @@ def test_accepted_jobs_outlive_a_restart(make_service: Make) -> None:
     service.close()
     assert "restarted" not in service.process.output, "somebody could have carried them out"
     again = make_service(WORKER_PROCESSES="1")
-    assert all(again.result(job)["result"]["success"] for job in accepted)
+    assert all(again.buyer().wait_for_job(job).result() for job in accepted)
 
 
 def test_accepted_jobs_outlive_the_queues_server(make_service: Make) -> None:
@@ -106,7 +107,7 @@ def test_accepted_jobs_outlive_the_queues_server(make_service: Make) -> None:
     os.kill(_part(service, "queue/redis.sock"), signal.SIGKILL)
     service.process.wait_for_line("restarted")
     os.kill(worker, signal.SIGCONT)
-    assert all(service.result(job)["result"]["success"] for job in accepted)
+    assert all(service.buyer().wait_for_job(job).result() for job in accepted)
 
 
 _PARTS = [
@@ -120,15 +121,13 @@ def test_a_part_that_is_killed_comes_back(make_service: Make, part: str) -> None
     """Jobs are carried out again, and what was sold is sold: of each Redis, the server itself or its keeper."""
     service = make_service(WORKER_PROCESSES="1")
     event, owner = service.create(10), str(uuid4())
-    assert service.result(service.post("hold", f"{event}-2", owner))["result"]["success"]
-    assert service.result(service.post("reserve", f"{event}-2", owner))["result"]["success"]
+    assert service.buyer(owner).hold(f"{event}-2").result()
+    assert service.buyer(owner).reserve(f"{event}-2").result()
     os.kill(_part(service, part), signal.SIGKILL)
     service.process.wait_for_line("restarted")
     wait_for(lambda: _is_ready(service), 20)
-    service.http.close()
-    service.http = type(service.http)(base_url=service.http.base_url, timeout=10)
-    assert service.http.get(f"/seats/get/{event}-2", headers={"X-User-UUID": owner}).json()["UUID"] == owner
-    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    assert service.buyer(owner).get_seat(f"{event}-2").user == owner
+    assert service.buyer().hold(f"{event}-1").result()
 
 
 def _is_ready(service: Service) -> bool:
@@ -143,7 +142,7 @@ def test_a_redis_of_ones_own_is_used(redis_server: EmbeddedRedis, make_service: 
     service = make_service(REDIS_URL=redis_server.url())
     assert not any("-server" in name for name in service.process.family().values())
     event = service.create(10)
-    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    assert service.buyer().hold(f"{event}-1").result()
 
 
 def test_several_api_processes_share_the_port(make_service: Make) -> None:
@@ -151,7 +150,7 @@ def test_several_api_processes_share_the_port(make_service: Make) -> None:
     service = make_service(API_PROCESSES="2")
     assert sum(" api " in name for name in service.process.family().values()) == 2
     event = service.create(10)
-    assert service.result(service.post("hold", f"{event}-1", str(uuid4())))["result"]["success"]
+    assert service.buyer().hold(f"{event}-1").result()
 
 
 def test_the_apis_parent_stops_listening_first(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
@@ -253,11 +252,10 @@ def test_one_folder_has_one_server(make_service: Make) -> None:
 def test_a_stopping_worker_gives_its_jobs_back(redis_server: EmbeddedRedis, make_service: Make) -> None:
     """SIGTERM under a backlog: all jobs end, none waits for a heartbeat to lapse."""
     service = make_service(REDIS_URL=redis_server.url(), WORKER_PROCESSES="2")
-    event = service.create(300)
-    queued = [service.post("hold", f"{event}-{n}", str(uuid4())) for n in range(1, 301)]
+    queued = _hold_all(service, 300)
     os.kill(_part(service, " worker"), signal.SIGTERM)
     began = time.monotonic()
-    assert all(service.result(q)["result"]["success"] for q in queued)
+    assert all(service.buyer().wait_for_job(job).result() for job in queued)
     assert time.monotonic() - began < 8
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -23,9 +22,9 @@ ON = {"WEBHOOKS": "on", "WEBHOOK_ALLOW_PRIVATE": "on"}
 
 def _sell(service: Service, event: str, *numbers: int) -> None:
     for number in numbers:
-        user = str(uuid4())
-        service.result(service.post("hold", f"{event}-{number}", user))
-        service.result(service.post("reserve", f"{event}-{number}", user))
+        buyer = service.buyer()
+        buyer.hold(f"{event}-{number}").result()
+        buyer.reserve(f"{event}-{number}").result()
 
 
 def _hook(service: Service, event: str, url: str) -> dict[str, str]:

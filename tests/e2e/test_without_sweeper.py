@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
+import pytest
 
 from reservation.embedded import EmbeddedRedis
-from tests.conftest import wait_for
+from reservation_client import Client, HoldLost
 from tests.e2e.conftest import Process, free_port
 
 
@@ -18,24 +18,16 @@ def test_a_hold_of_one_second_ends_after_one_second(redis_server: EmbeddedRedis,
     worker = Process("worker", cwd=tmp_path, **environment)
     api.wait_for_line("serving")
     worker.wait_for_line("worker started")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-        event = http.post("/events/create", json={"name": "Opening night", "totalSeats": 10}).json()["id"]
-        holder = {"id": f"{event}-1", "UUID": str(uuid4())}
-
-        def hold(body: dict[str, str]) -> dict[str, object]:
-            path = http.post("/seats/hold", json=body).json()["statusEndpoint"]
-            wait_for(lambda: http.get(path).json()["status"] == "completed")
-            result: dict[str, object] = http.get(path).json()["result"]
-            return result
-
-        assert hold(holder)["success"]
-        held = http.get(f"/seats/get/{event}-1").json()
-        assert http.get(f"/seats/list/{event}").json()["total"] == 9
+    with Client(f"http://127.0.0.1:{port}", user=uuid4()) as client:
+        event = client.create_event("Opening night", 10)
+        (held,) = client.hold(f"{event.id}-1").result()
+        assert client.list_free_seats(event.id).total == 9
         # The clock is the same here: the server runs on this machine.
-        time.sleep(max(0, held["expiresAt"] / 1000 - time.time()) + 0.002)
-        assert http.get(f"/seats/list/{event}").json()["total"] == 10
-        refused = http.post("/seats/reserve", json=holder)
-        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/not-on-hold")
-        assert http.get("/health/ready").json()["sweepers"] == 0
-        assert hold({**holder, "UUID": str(uuid4())})["success"]
+        assert held.expires_at
+        time.sleep(max(0, held.expires_at / 1000 - time.time()) + 0.002)
+        assert client.list_free_seats(event.id).total == 10
+        with pytest.raises(HoldLost, match="not-on-hold"):
+            client.reserve(held.id)
+        assert client.call("GET", "/health/ready")["sweepers"] == 0
+        assert client.acting_for(uuid4()).hold(held.id).result()
     assert (api.stop(), worker.stop()) == (0, 0)
