@@ -50,6 +50,9 @@ def _to_30(schema: Any) -> Any:
         changed["nullable"] = True
     if "const" in changed:
         changed["enum"] = [changed.pop("const")]
+    if isinstance(changed.get("type"), list):
+        (changed["type"],) = (kind for kind in changed["type"] if kind != "null")
+        changed["nullable"] = True
     if isinstance(changed.get("examples"), list):
         changed["example"] = changed.pop("examples")[0]
     return changed

@@ -162,13 +162,15 @@ def _tell() -> None:
 
 
 def _put_right(case: schemathesis.Case[Any], body: dict[str, Any]) -> None:
-    """Sales end after they begin, and not yet, or all that is asked later would be refused; and seats that are blocked
-    are the event's. No schema can say so."""
+    """Sales end after they begin, and not yet, or all that is asked later would be refused; several seats are of one
+    event, and those that are blocked of that in the path. No schema can say so."""
     if type(body.get("closesAt")) is int and body["closesAt"] in _TIMES:
         body["closesAt"] = _TIMES[-1]
     if type(body.get("opensAt")) is int and body["opensAt"] == _TIMES[-1]:
         body["opensAt"] -= 1
     event, ids = (case.path_parameters or {}).get("event_id"), body.get("ids")
+    if isinstance(ids, list) and _are_seats(ids) and len({each.partition("-")[0] for each in ids}) > 1:
+        body["ids"] = [f"{_EVENT}-{number}" for number in range(1, len(ids) + 1)]
     if not (case.path.endswith("block") and isinstance(event, str) and _IS_EVENT(event) and isinstance(ids, list)):
         return
     if all(isinstance(each, str) and _IS_SEAT(each) for each in ids) and len(set(ids)) == len(ids):

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel, ValidationError
 
 from reservation.ids import SeatId
-from reservation.models import Event, Holding, NewEvent
+from reservation.models import Event, EventChange, Holding, NewEvent
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation.webhooks import TYPES, Outcome
@@ -83,6 +83,9 @@ def _check(document: dict[str, Any], schema: dict[str, Any], value: object) -> N
         ("NewEvent", {"name": "x", "layout": LAYOUT}, True),
         ("NewEvent", {"name": "x", "layout": LAYOUT, "totalSeats": 10}, True),
         ("NewEvent", {"name": "x"}, False),
+        ("EventChange", {"closesAt": None}, True),
+        ("EventChange", {"opensAt": None}, False),
+        ("EventChange", {}, False),
     ],
 )
 def test_alternatives_are_what_the_service_takes(name: str, members: dict[str, Any], valid: bool) -> None:
@@ -90,7 +93,7 @@ def test_alternatives_are_what_the_service_takes(name: str, members: dict[str, A
     document = yaml.safe_load(DOCUMENTS["openapi.yaml"])
     schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     assert Draft202012Validator(schema).is_valid(members) is valid
-    models: dict[str, type[BaseModel]] = {"Holding": Holding, "NewEvent": NewEvent}
+    models: dict[str, type[BaseModel]] = {"Holding": Holding, "NewEvent": NewEvent, "EventChange": EventChange}
     try:
         models[name].model_validate(members)
     except ValidationError:
