@@ -203,13 +203,13 @@ def test_a_state_that_cannot_be_reached_says_which_job_it_may_have(
     half = Store.connect(make_settings(), connections=1)
     real = half.scripts.run
 
-    def lose_the_reply(name: str, *args: object) -> object:
-        reply = real(name, *args)  # type: ignore[arg-type]  # passed through
+    def lose_the_reply(name: str, *args: object, **named: object) -> object:
+        reply = real(name, *args, **named)  # type: ignore[arg-type]  # passed through
         if name == "accept_hold":
             raise StateUnavailable from redis.TimeoutError()
         return reply
 
-    half.scripts.run = lose_the_reply  # type: ignore[method-assign, assignment]  # a reply that gets lost
+    half.scripts.run = lose_the_reply  # type: ignore[method-assign]  # a reply that gets lost
     with pytest.raises(StateUnavailable) as during:
         half.seats.accept_hold(SeatId(event.id, 1), user, job)
     assert during.value.job_id == str(job)
