@@ -8,8 +8,8 @@ import structlog
 from dramatiq import Actor, Broker
 
 from reservation.codes import Code
+from reservation.fields import JobType
 from reservation.ids import JobId, parse_seats
-from reservation.models import JobType
 from reservation.seats import Named, Verdict
 from reservation.store import Store
 

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from reservation.models import Adjacent, LayoutSection
+from reservation.fields import Adjacent
+from reservation.models import LayoutSection
 
 #: How a seat map says that a seat is free.
 _FREE = "A"

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import refusal
-from reservation.models import Change, SeatStatus
+from reservation.fields import SeatStatus
+from reservation.models import Change
 from reservation.scripts import Scripts
 
 #: From what to what a seat changes, by why. An entry of the stream has the cause alone: ten thousand of them are kept

@@ -10,9 +10,9 @@ from typing import NamedTuple, cast, get_args
 
 from reservation import metrics
 from reservation.codes import Code
+from reservation.fields import JobType
 from reservation.ids import JobId
 from reservation.metrics import JOB_BUCKETS, OUTCOMES
-from reservation.models import JobType
 from reservation.seats import Verdict
 
 #: Failed jobs that are remembered, the last ones.

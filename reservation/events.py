@@ -10,7 +10,8 @@ from reservation.errors import KeyInUse, KeyReused, NotFound, StateUnavailable, 
 from reservation.idempotency import Once
 from reservation.ids import SeatId, new_event_id, new_secret
 from reservation.layouts import default_sections, sections_of
-from reservation.models import Event, EventList, EventSummary, Layout, NewLayout, SeatMap, WaitingRoom
+from reservation.models import Event, EventList, EventSummary, Layout, SeatMap, WaitingRoom
+from reservation.requests import NewLayout
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 

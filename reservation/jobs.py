@@ -10,9 +10,10 @@ from reservation import keys
 from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import NotFound, conflicts, none_of_them, refusal
+from reservation.fields import INSIDER, Adjacent, JobType, SeatStatus
 from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId, parse_seats
-from reservation.models import INSIDER, Adjacent, Conflict, Job, JobData, JobResult, JobType, Seat, SeatStatus
+from reservation.models import Conflict, Job, JobData, JobResult, Seat
 from reservation.scripts import Scripts
 
 #: Where jobs stand in event:{E}:jobs whose time has not come (lua/_turn.lua): from here on.

@@ -7,7 +7,8 @@ from functools import lru_cache
 from itertools import count
 from math import isqrt
 
-from reservation.models import LayoutRow, LayoutSection, NewLayout, row_name
+from reservation.models import LayoutRow, LayoutSection
+from reservation.requests import NewLayout, row_name
 
 #: Seats of the widest row for each row, as near as the number of seats allows.
 _RATIO = 1.7

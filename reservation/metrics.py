@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from reservation import tallies
 from reservation.clients import Command
 from reservation.codes import Code
-from reservation.models import JobType
+from reservation.fields import JobType
 from reservation.pipelining import OnItsWay
 
 #: Where this process's own figures are kept.

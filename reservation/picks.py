@@ -20,9 +20,10 @@ from reservation.changes import TRANSITIONS
 from reservation.codes import Code
 from reservation.errors import STATUSES, PickAgain, ReservationError, refusal
 from reservation.events import Events
+from reservation.fields import Adjacent
 from reservation.idempotency import Once
 from reservation.ids import JobId, SeatId
-from reservation.models import Adjacent, Group
+from reservation.requests import Group
 from reservation.scripts import Scripts
 from reservation.seats import NEXT, Accepted, Lack, Named, Seats, Turn, Verdict
 

@@ -11,10 +11,11 @@ from reservation.audit import actor_of
 from reservation.clients import Command
 from reservation.codes import Code
 from reservation.errors import ReservationError, StateUnavailable, refusal
+from reservation.fields import Adjacent
 from reservation.guard import ServerClock
 from reservation.idempotency import NO_KEY, Once
 from reservation.ids import MAX_GROUP, JobId, SeatId, joined
-from reservation.models import Adjacent, OwnSeats, Seat
+from reservation.models import OwnSeats, Seat
 from reservation.rooms import Rooms
 from reservation.scripts import Scripts
 from reservation.settings import Settings

@@ -5,11 +5,12 @@ import binascii
 from datetime import UTC, datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
+from reservation.fields import ApiModel, Millis
 from reservation.ids import DELIVERY_ID_PATTERN, HOOK_ID_PATTERN
-from reservation.models import ApiModel, Millis
 from reservation.outside import MAX_URL
+from reservation.requests import Request
 
 WebhookType = Literal[
     "seat.reserved",
@@ -66,12 +67,7 @@ Url = Annotated[str, Field(description="Where messages are posted.", examples=["
 Id = Annotated[str, Field(pattern=HOOK_ID_PATTERN, examples=[_HOOK])]
 
 
-class _Asked(ApiModel):
-    # As every request: see reservation.models.
-    model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False, validate_by_alias=True)
-
-
-class NewWebhook(_Asked):
+class NewWebhook(Request):
     """Where an event's messages shall go."""
 
     url: Annotated[
@@ -99,7 +95,7 @@ class NewWebhook(_Asked):
     ] = ""
 
 
-class WebhookChange(_Asked):
+class WebhookChange(Request):
     """Whether messages shall go there."""
 
     enabled: bool

@@ -16,8 +16,9 @@ from rich.text import Text
 
 from actors.queue import Queue
 from reservation.codes import Code
+from reservation.fields import JobStatus, JobType
 from reservation.ids import JobId
-from reservation.models import Job, JobStatus, JobType
+from reservation.models import Job
 from reservation.overview import Overview, pages
 from reservation.retries import Retry, retry
 from reservation.settings import Settings

@@ -8,10 +8,11 @@ import falcon
 from pydantic import BaseModel
 
 from reservation.errors import InvalidId, ReservationError
+from reservation.fields import INSIDER
 from reservation.guard import Guard
 from reservation.idempotency import Once
 from reservation.ids import SeatId, joined, parse_uuid
-from reservation.models import INSIDER, Group, NewEvent, Queued, QueueEntry, Reserving, SeatAction
+from reservation.requests import Group, NewEvent, Queued, QueueEntry, Reserving, SeatAction
 from reservation.seats import NEXT, Turn
 from reservation.settings import Settings
 from reservation_http.addresses import Addresses

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import reservation
-from reservation.models import ApiModel, Conflict, Group, Holding, Millis, QueueEntry, Reserving, SeatAction
+from reservation.fields import ApiModel, Millis
+from reservation.models import Conflict
+from reservation.requests import Group, Holding, QueueEntry, Reserving, SeatAction
 from reservation.webhook_models import Message, WebhookType
 from reservation_http import repeats, shapes, waiting
 from reservation_http.dialects import Schemas30, Schemas31

@@ -6,7 +6,7 @@ the body of a hold would be of any type. What is valid stays the same.
 
 from typing import Any, get_args
 
-from reservation.models import Adjacent, JobStatus, JobType, Priority, SeatStatus, TicketStatus
+from reservation.fields import Adjacent, JobStatus, JobType, Priority, SeatStatus, TicketStatus
 from reservation.webhook_models import DeliveryStatus, WebhookType
 
 #: Words that occur in several places, each a type of its own name instead of one for each place.

@@ -20,7 +20,8 @@ from reservation import keys
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
-from reservation.models import Event, Group
+from reservation.models import Event
+from reservation.requests import Group
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import changes, wait_for

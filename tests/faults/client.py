@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Literal
 from uuid import UUID
 
-from reservation.models import Adjacent
+from reservation.fields import Adjacent
 from tests.faults.api import Answer, Api, Turn, Unexpected
 from tests.faults.history import Kind, Op, now_ms
 from tests.faults.picking import Wish

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from reservation.models import Adjacent
+from reservation.fields import Adjacent
 from tests.faults.api import Answer, Unexpected
 from tests.faults.history import Op
 from tests.faults.record import Job, Record

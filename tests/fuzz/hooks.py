@@ -14,8 +14,8 @@ import schemathesis
 from pydantic import ValidationError
 
 from reservation.ids import EVENT_ID_PATTERN, MAX_GROUP, MAX_SEATS, MIN_SEATS, SEAT_ID_PATTERN, UUID_PATTERN
-from reservation.models import NewLayout
 from reservation.outside import MAX_URL
+from reservation.requests import NewLayout
 from reservation.webhook_models import URL_PATTERN
 from reservation_http import repeats
 from reservation_http.exchange import MAX_BODY

@@ -28,9 +28,10 @@ from reservation.errors import (
     SeatReserved,
 )
 from reservation.events import EventLoad, FreeList, Seating
+from reservation.fields import JobStatus, SeatStatus
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
-from reservation.models import Conflict, Job, JobData, JobResult, JobStatus, OwnSeats, Seat, SeatMap, SeatStatus
+from reservation.models import Conflict, Job, JobData, JobResult, OwnSeats, Seat, SeatMap
 from reservation.seats import NEXT, Accepted, Policy, Turn, Verdict
 
 STATUS_LETTERS: dict[SeatStatus, str] = {"Available": "A", "On hold": "H", "Reserved": "R", "Blocked": "B"}

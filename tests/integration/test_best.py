@@ -14,9 +14,11 @@ from actors.queue import Queue
 from reservation import keys
 from reservation.codes import Code
 from reservation.errors import LimitReached, NotSeated, PickAgain
+from reservation.fields import Adjacent
 from reservation.ids import JobId, SeatId
 from reservation.jobs import Task
-from reservation.models import Adjacent, Event, Group, JobResult, NewEvent, WaitingRoom
+from reservation.models import Event, JobResult, WaitingRoom
+from reservation.requests import Group, NewEvent
 from reservation.retries import retry
 from reservation.seats import Verdict
 from reservation.settings import Settings

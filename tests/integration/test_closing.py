@@ -9,7 +9,8 @@ from reservation import keys
 from reservation.codes import Code
 from reservation.errors import EventClosed, OpeningFixed, WrongTimes
 from reservation.ids import JobId, SeatId, TicketId
-from reservation.models import Event, Group, WaitingRoom
+from reservation.models import Event, WaitingRoom
+from reservation.requests import Group
 from reservation.store import Store
 from tests.conftest import Buyer
 from tests.integration.test_waiting_room import now_ms

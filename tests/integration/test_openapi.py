@@ -13,7 +13,8 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel, ValidationError
 
 from reservation.ids import SeatId
-from reservation.models import Event, EventChange, Holding, NewEvent
+from reservation.models import Event
+from reservation.requests import EventChange, Holding, NewEvent
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation.webhooks import TYPES, Outcome

@@ -14,7 +14,8 @@ from reservation.archive import Archive
 from reservation.codes import Code
 from reservation.errors import NotFound, StateUnavailable
 from reservation.ids import JobId, SeatId
-from reservation.models import Event, NewLayout, WaitingRoom
+from reservation.models import Event, WaitingRoom
+from reservation.requests import NewLayout
 from reservation.retention import Retention
 from reservation.settings import Settings, SettingsError, load
 from reservation.store import Store

@@ -19,8 +19,9 @@ from reservation.errors import DelayTooLong, QueueFull
 from reservation.fleet import Lag
 from reservation.ids import JobId, SeatId
 from reservation.jobs import OpenJob, Task
-from reservation.models import Event, Group, WaitingRoom
+from reservation.models import Event, WaitingRoom
 from reservation.overview import Overview
+from reservation.requests import Group
 from reservation.seats import Turn
 from reservation.settings import Settings
 from reservation.store import Store

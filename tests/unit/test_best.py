@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reservation.best import Hall
-from reservation.models import Adjacent, LayoutRow, LayoutSection
+from reservation.fields import Adjacent
+from reservation.models import LayoutRow, LayoutSection
 
 
 def sections_of(*sections: tuple[int, list[int]]) -> list[LayoutSection]:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from reservation.layouts import default_sections, sections_of
-from reservation.models import LayoutSection, NewEvent, row_name
+from reservation.models import LayoutSection
+from reservation.requests import NewEvent, row_name
 
 
 def new(**members: object) -> NewEvent:

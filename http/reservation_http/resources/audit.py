@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from reservation.audit import Audit
 from reservation.errors import NotFound
+from reservation.fields import says_why
 from reservation.ids import SEAT_ID_PATTERN, UUID_PATTERN, SeatId, parse_event_id, parse_uuid
-from reservation.models import AuditEntry, AuditTrail, says_why
+from reservation.models import AuditEntry, AuditTrail
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import digits, path_id, private, read_query, write
 from reservation_http.middleware import hide_user

@@ -5,8 +5,8 @@ import falcon
 from actors.queue import Queue
 from reservation.ids import JobId
 from reservation.jobs import Task
-from reservation.models import Group
 from reservation.picks import BestSeats
+from reservation.requests import Group
 from reservation.seats import Seats
 from reservation.waits import Waits
 from reservation_http.access import Access

@@ -3,7 +3,7 @@
 import falcon
 
 from reservation.ids import parse_event_id
-from reservation.models import SeatBlock
+from reservation.requests import SeatBlock
 from reservation.seats import Seats
 from reservation_http.access import CREATE_EVENTS, Access, Order
 from reservation_http.errors import InvalidRequest

@@ -7,19 +7,10 @@ import falcon
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reservation.events import Events, FreeList
+from reservation.fields import says_why
 from reservation.ids import EVENT_ID_PATTERN, MAX_SEATS, parse_event_id
-from reservation.models import (
-    Event,
-    EventChange,
-    EventList,
-    FreeSeats,
-    Layout,
-    NewEvent,
-    NewWaitingRoom,
-    SeatMap,
-    WaitingRoom,
-    says_why,
-)
+from reservation.models import Event, EventList, FreeSeats, Layout, SeatMap, WaitingRoom
+from reservation.requests import EventChange, NewEvent, NewWaitingRoom
 from reservation_http.access import CREATE_EVENTS, Access
 from reservation_http.exchange import as_json, digits, path_id, read_query, write
 from reservation_http.openapi import operation

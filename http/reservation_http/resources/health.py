@@ -8,8 +8,8 @@ from pydantic import Field
 
 from actors.queue import Queue
 from reservation.errors import StateUnavailable
+from reservation.fields import ApiModel
 from reservation.fleet import Fleet
-from reservation.models import ApiModel
 from reservation_http.exchange import write
 from reservation_http.openapi import operation
 from reservation_http.rates import RateLimits

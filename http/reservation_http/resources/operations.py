@@ -9,8 +9,8 @@ from pydantic import Field
 
 from actors.figures import Figures, Readings
 from reservation.counts import Totals
+from reservation.fields import ApiModel, JobType, Millis
 from reservation.metrics import JOB_BUCKETS
-from reservation.models import ApiModel, JobType, Millis
 from reservation_http.access import READ_OPERATIONS, Access
 from reservation_http.exchange import write
 from reservation_http.openapi import operation

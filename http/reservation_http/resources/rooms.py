@@ -3,7 +3,8 @@
 import falcon
 
 from reservation.ids import TicketId, parse_event_id
-from reservation.models import QueueEntry, Ticket
+from reservation.models import Ticket
+from reservation.requests import QueueEntry
 from reservation.rooms import Rooms, Standing
 from reservation_http.access import Access
 from reservation_http.exchange import path_id, write

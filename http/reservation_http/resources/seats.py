@@ -9,7 +9,8 @@ from actors.queue import Queue
 from reservation.errors import NotFound, StateUnavailable
 from reservation.ids import JobId, SeatId, parse_event_id
 from reservation.jobs import Task, estimate_s
-from reservation.models import Holding, Job, OwnSeats, QueueResponse, Refreshed, Reserving, Seat, SeatAction
+from reservation.models import Job, OwnSeats, QueueResponse, Refreshed, Seat
+from reservation.requests import Holding, Reserving, SeatAction
 from reservation.seats import Accepted, Seats
 from reservation.waits import Waits
 from reservation_http.access import CREATE_EVENTS, Access

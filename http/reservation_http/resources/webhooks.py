@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from reservation.codes import Code
 from reservation.errors import refusal
+from reservation.fields import says_why
 from reservation.ids import DELIVERY_ID_PATTERN, DeliveryId, parse_event_id, parse_hook_id
-from reservation.models import says_why
 from reservation.outside import NotAllowed, Resolver, check, look_up
 from reservation.webhook_models import (
     CreatedWebhook,
