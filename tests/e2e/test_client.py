@@ -109,6 +109,30 @@ def test_lists_and_who_did_what(client: Client) -> None:
     assert [entry.cause for entry in client.audit(events[0], page_size=1)] == ["held", "released"]
 
 
+def test_seats_are_taken_out_of_the_sale(client: Client, rival: Client) -> None:
+    """And put back; the history says why."""
+    event = client.create_event("Opening night", 20)
+    seats = [f"{event.id}-1", f"{event.id}-2"]
+    client.block(event.id, seats, reason="Broken armrest")
+    with pytest.raises(Unavailable, match="seat-blocked"):
+        rival.hold(seats[0]).result()
+    assert client.get_seat_map(event.id).blocked == 2
+    client.unblock(event.id, seats[:1])
+    rival.hold(seats[0], priority="vip").result()
+    assert [entry.reason for entry in client.audit(event.id)][:2] == ["Broken armrest"] * 2
+
+
+def test_a_job_for_later_is_waited_for(client: Client) -> None:
+    """No longer than one would, and it is there all the same."""
+    event = client.create_event("Opening night", 20)
+    later = event.created_at + 2_000
+    job = client.hold(f"{event.id}-1", not_before=later, wait_s=0.1)
+    assert not job.ended
+    ended = client.wait_for_job(job)
+    assert ended.not_before == later
+    assert ended.result()
+
+
 def test_an_event_is_watched(service: Service, client: Client, shell: str) -> None:
     """From its map on, by the redirect to where the stream is; what somebody else does meanwhile is told."""
     event = client.create_event("Opening night", 20)
