@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 from reservation_client import AsyncClient, Client
@@ -47,9 +47,10 @@ class _Driven:
 
 @contextmanager
 def connected(shell: str, url: str, **options: Any) -> Iterator[Client]:
-    """A client of the service there, and closes it."""
+    """A client of the service there, and closes it, and what it was given to send with."""
+    http = options.get("http")
     if shell == "threads":
-        with Client(url, **options) as client:
+        with Client(url, **options) as client, http or nullcontext():
             yield client
         return
     with asyncio.Runner() as runner:
@@ -58,3 +59,5 @@ def connected(shell: str, url: str, **options: Any) -> Iterator[Client]:
             yield cast(Client, _Driven(runner, awaited))
         finally:
             runner.run(awaited.aclose())
+            if http is not None:
+                runner.run(http.aclose())

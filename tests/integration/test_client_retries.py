@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from reservation_client import (
@@ -385,6 +386,17 @@ def test_a_watch_goes_where_the_stream_is(shell: str) -> None:
             assert _watched(client, 1) == ["map 17"]
             assert server.asked[0].headers["authorization"] == "Bearer secret"
             assert "authorization" not in elsewhere.asked[0].headers
+
+
+def test_nobody_else_is_told_who_asks(shell: str) -> None:
+    """Though what it sends with would follow redirects: the user's UUID is in headers and bodies."""
+    http = (httpx.Client if shell == "threads" else httpx.AsyncClient)(follow_redirects=True)
+    with answering(Says(200, {})) as elsewhere:
+        there = Says(307, None, {"Location": f"{elsewhere.url}/seats/hold"})
+        with answering(there) as server, connected(shell, server.url, user=USER, http=http) as client:
+            with pytest.raises(UnexpectedAnswer):
+                client.hold(SEAT)
+            assert not elsewhere.asked
 
 
 @pytest.mark.parametrize(

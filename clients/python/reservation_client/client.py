@@ -137,7 +137,7 @@ class _Wire:
         match step:
             case Request():
                 self.close()
-                response = self._http.send(self._prepare(step), stream=step.stream)
+                response = self._http.send(self._prepare(step), stream=step.stream, follow_redirects=False)
                 if not step.stream:
                     return _answer(response, response.content)
                 if response.status_code == httpx.codes.OK:
@@ -259,7 +259,7 @@ class _AsyncWire:
         match step:
             case Request():
                 await self.close()
-                response = await self._http.send(self._prepare(step), stream=step.stream)
+                response = await self._http.send(self._prepare(step), stream=step.stream, follow_redirects=False)
                 if not step.stream:
                     return _answer(response, response.content)
                 if response.status_code == httpx.codes.OK:
