@@ -3,6 +3,7 @@
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def _has(path: Path, version: int) -> bool:
     try:
         with gzip.open(path) as file:
             return bool(orjson.loads(file.readline())["sequence"] == version)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
         return False
 
 

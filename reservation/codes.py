@@ -39,7 +39,6 @@ class Code(IntEnum):
     NOT_RESERVED = 31
     NOT_OWNER = 32
     HOLD_CEILING = 33
-    DELAY_TOO_LONG = 34
     SEAT_BLOCKED = 35
     NO_SEATS_TOGETHER = 38
     TOO_FEW_SEATS = 39
@@ -64,6 +63,7 @@ class Code(IntEnum):
     OPENING_FIXED = 59
     PICK_AGAIN = 60
     WRONG_TIMES = 61
+    DELAY_TOO_LONG = 62
     OWNER_CHANGED = 65
 
     @property

@@ -112,7 +112,7 @@ class BestSeats:
         tries = 0
         while True:
             wanted = group.event_id, group.quantity, group.adjacent
-            picked = self._ideal(*wanted) if turn.not_before else self._pick(*wanted, tries)
+            picked = self._ideal(*wanted) if self._seats.is_later(turn) else self._pick(*wanted, tries)
             if isinstance(picked.seats, Lack):
                 return self._seats.refuse(group.event_id, picked.seats, once), ()
             tries += 1

@@ -197,6 +197,10 @@ class Seats:
             reservations=[_reserved(text, user, *names) for text, *names in reserved],
         )
 
+    def is_later(self, turn: Turn) -> bool:
+        """Whether it is for a time that lies ahead, as far as is known here: scripts decide."""
+        return turn.not_before > (self._clock.in_ms(0) or time.time() * 1000)
+
     def accept_hold(
         self,
         seats: Named,

@@ -300,7 +300,7 @@ def _turn(asked: Queued) -> Turn:
 
 def _told(turn: Turn) -> str:
     """A turn as part of what a request says: nothing, if it is the next one."""
-    return "" if turn == NEXT else f" {'vip' if turn.vip else 'standard'} {turn.not_before}"
+    return "" if turn == NEXT else f"\n{'vip' if turn.vip else 'standard'} {turn.not_before}"
 
 
 def _presented(req: falcon.Request) -> str:

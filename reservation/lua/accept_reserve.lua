@@ -17,7 +17,6 @@ Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and when it may be 
 -- @include clock
 -- @include accept
 local not_before = tonumber(ARGV[16])
-local deadline = math.max(now, not_before) + tonumber(ARGV[11])
 
 return accept(function(seats, pace)
   local holds = {}
@@ -40,6 +39,8 @@ return accept(function(seats, pace)
   if code then return {code, now, decided, unpack(found)} end
 
   if not first and redis.call('ZCARD', jobs_key) >= tonumber(ARGV[12]) then return {CODE.QUEUE_FULL, now} end
+  if not first then not_before = 0 end  -- there is nothing to wait for
+  local deadline = math.max(now, not_before) + tonumber(ARGV[11])
   if not_before > now then
     local latest = now + ARGV[17]
     for _, seat in ipairs(holds) do latest = math.max(now, math.min(latest, seat.expires - 1)) end

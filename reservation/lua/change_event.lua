@@ -14,7 +14,7 @@ local opens, closes = tonumber(f[3] or f[2]), tonumber(f[4] or math.huge)
 local function text(time) return string.format('%.0f', time) end
 
 local set = {}
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= opens then
+if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= opens and not (tonumber(ARGV[1]) <= now and opens <= now) then
   local later = tonumber(ARGV[1]) > opens
   if now >= opens or f[5] or (later and redis.call('ZCARD', KEYS[2]) > 0) then return {CODE.OPENING_FIXED, now} end
   opens = math.max(tonumber(ARGV[1]), now)

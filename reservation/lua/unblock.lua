@@ -18,7 +18,11 @@ return once(KEYS[6], ARGV[8], ARGV[9], function()
 
   local more, ids, numbered = reason ~= '' and {'reason', reason} or {}, {}, {}
   for _, seat in ipairs(seats) do
-    if seat.status == 'Blocked' then
+    if seat.status == 'Blocked' and seat.user ~= '' then
+      -- A version that knows nothing of blocked seats freed and sold it: it is that buyer's.
+      redis.call('HDEL', seat.key, 'blocked')
+      redis.call('ZREM', blocked_key, seat.id)
+    elseif seat.status == 'Blocked' then
       redis.call('HSET', seat.key, 'status', 'Available')
       redis.call('HDEL', seat.key, 'blocked')
       record(seat.id, 'unblocked', actor, unpack(more))

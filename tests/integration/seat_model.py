@@ -277,6 +277,7 @@ class Model:
         self._refuse(seats, lambda s: ReservePending(decided) if s in pinned else None)
         if not holds:
             self._check_queue()
+            turn = turn._replace(not_before=0)
         latest = min([self.now + self.policy.max_delay_ms, *(seat.expires_at - 1 for seat in holds.values())])
         if turn.not_before > max(self.now, latest):
             raise DelayTooLong(max(self.now, latest))

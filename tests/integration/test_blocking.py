@@ -110,6 +110,16 @@ def test_a_version_that_knows_nothing_of_it_takes_it_for_a_reserved_one(store: S
     assert store.client.hmget(keys.seat(seat), "status", "UUID") == ["Reserved", ""]
 
 
+def test_what_such_a_version_has_sold_stays_sold(store: Store, event: Event, buyer: Buyer) -> None:
+    """It lets operators cancel what it takes for a reservation."""
+    seat = SeatId(event.id, 1)
+    store.seats.block([seat], buyer.user)
+    store.client.hset(keys.seat(seat), "UUID", buyer.user)
+    store.seats.unblock([seat], buyer.user)
+    assert store.seats.get(seat).status == "Reserved"
+    assert store.client.zcard(keys.blocked(event.id)) == 0
+
+
 def test_as_many_as_one_call_may_name(store: Store, buyer: Buyer) -> None:
     """At once, with one entry each."""
     event = store.events.create("Opening night", MAX_BLOCK)

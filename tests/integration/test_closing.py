@@ -109,6 +109,13 @@ def test_an_opening_can_be_put_off_until_it_has_been(store: Store, event: Event)
     assert store.events.change(begun.id, opens_at=begun.opens_at) == begun
 
 
+def test_an_opening_at_once_may_be_asked_for_again(store: Store) -> None:
+    """By who got no answer."""
+    event = store.events.create("Matinee", 10, opens_at=store.events.load("aaaaaaaaaa").now + 600_000)
+    first = store.events.change(event.id, opens_at=1_500_000_000_000)
+    assert store.events.change(event.id, opens_at=1_500_000_000_000) == first
+
+
 def test_sales_can_be_called_off_before_they_begin(store: Store, buyer: Buyer) -> None:
     """By ending them."""
     event = store.events.create("Opening night", 20, opens_at=now_ms(store) + HOUR_MS)

@@ -274,7 +274,8 @@ def test_an_archive_that_is_there_is_not_written_again(
     store.client.xtrim(keys.changes(over.id), maxlen=0, approximate=False)
     archive.write(over.id, 7)
     assert path.read_bytes() == whole
-    for other in (whole[:20], b"no archive"):
+    spoilt = whole[:12] + b"\xff" * 8 + whole[20:]
+    for other in (whole[:20], spoilt, b"no archive"):
         path.write_bytes(other)
         (folder / f".{over.id}-left").write_bytes(b"of one that was killed")
         archive.write(over.id, 7)
