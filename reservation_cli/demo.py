@@ -14,7 +14,7 @@ from reservation.settings import Settings
 from reservation_cli.demo_audit import Audit, Reading, audit, owners_by_seat
 from reservation_cli.demo_buyer import Buyer, Tally
 from reservation_cli.demo_client import Pool, Unreachable
-from reservation_cli.demo_report import Progress, figures, findings
+from reservation_cli.demo_report import RushProgress, figures, findings
 from reservation_cli.token import issue
 from reservation_client import AsyncClient, Busy, Problem
 from reservation_http.access import CREATE_EVENTS
@@ -81,7 +81,7 @@ async def _on_sale(
 
         tally = Tally()
         pool.requests, began = 0, time.monotonic()
-        async with Progress(console, tally, seats, buyers), asyncio.TaskGroup() as group:
+        async with RushProgress(console, tally, seats, buyers), asyncio.TaskGroup() as group:
             for number in range(buyers):
                 choices = random.Random(f"{seed}/{number}")  # noqa: S311 - decides a buyer's whims
                 group.create_task(Buyer(pool, event_id, tally, choices).buy())

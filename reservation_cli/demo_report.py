@@ -1,25 +1,19 @@
 """What the demo shows: how the on-sale goes, its figures, and what the audit found."""
 
-import asyncio
-import time
 from collections.abc import Iterable
 from math import ceil
 
 from rich import box
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from reservation_cli.demo_audit import Audit
 from reservation_cli.demo_buyer import Tally
 from reservation_cli.demo_client import Pool
+from reservation_cli.demo_progress import Progress
 
 Row = tuple[str | int, ...]
 
-#: How often the display changes: on a terminal, and as lines elsewhere, seconds.
-_LIVE_S, _LINE_S = 0.125, 2.0
 #: Findings of the audit that are shown, of each kind.
 _FINDINGS = 5
 #: The measurements, by their names in Pool.latencies_ms.
@@ -34,8 +28,8 @@ _LATENCIES = {
 _SHARES = (0.5, 0.95, 0.99, 1)
 
 
-class Progress:
-    """How the on-sale goes, live on a terminal, in a line now and then elsewhere.
+class RushProgress(Progress):
+    """How the rush goes.
 
     Arguments:
         tally: what is shown.
@@ -44,45 +38,22 @@ class Progress:
     """
 
     def __init__(self, console: Console, tally: Tally, seats: int, buyers: int) -> None:
-        self._console = console
+        super().__init__(console)
         self._tally = tally
         self._seats = seats
         self._buyers = buyers
-        self._started = time.monotonic()
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._show())
+    def bars(self) -> Iterable[tuple[str, int, int]]:
+        """Seats that are sold, and buyers who are gone."""
+        yield "seats sold", self._tally.reservations, self._seats
+        yield "buyers done", self._tally.done, self._buyers
 
-    async def __aexit__(self, *error: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _show(self) -> None:
-        if not self._console.is_terminal:
-            while True:
-                await asyncio.sleep(_LINE_S)
-                done = f"{self._tally.done:,} of {self._buyers:,} buyers done"
-                self._console.print(f"{self._counts()}, {done}", soft_wrap=True)
-        # Refreshed from here: a thread of its own would compete with the buyers for the interpreter.
-        with Live(get_renderable=self._bars, console=self._console, auto_refresh=False) as live:
-            while True:
-                live.refresh()
-                await asyncio.sleep(_LIVE_S)
-
-    def _bars(self) -> Group:
-        bars = Table.grid(padding=(0, 2))
-        for name, count, total in (
-            ("seats sold", self._tally.reservations, self._seats),
-            ("buyers done", self._tally.done, self._buyers),
-        ):
-            bars.add_row(name, ProgressBar(total, min(count, total), width=40), f"{count:,} of {total:,}")
-        return Group(bars, Text(self._counts(), style="dim"))
-
-    def _counts(self) -> str:
+    def counts(self) -> str:
+        """What buyers did."""
         tally = self._tally
         return (
-            f"{time.monotonic() - self._started:4.1f} s: {tally.holds:,} holds, "
-            f"{tally.refused.total():,} refusals, {tally.reservations:,} reservations, {tally.abandoned:,} walked away"
+            f"{tally.holds:,} holds, {tally.refused.total():,} refusals, {tally.reservations:,} reservations, "
+            f"{tally.abandoned:,} walked away"
         )
 
 

@@ -26,7 +26,7 @@ from reservation_cli.onsale_check import (
     check_room,
 )
 from reservation_cli.onsale_receiver import Receiver
-from reservation_cli.onsale_report import Progress, conclusion, figures
+from reservation_cli.onsale_report import OnsaleProgress, conclusion, figures
 from reservation_cli.token import issue
 from reservation_client import AsyncClient, AuditEntry, Change, Problem, ReservationClientError, SeatMap
 from reservation_http.access import BE_VIP, CREATE_EVENTS
@@ -199,7 +199,7 @@ class _Sale:
         self._console.print(f"{about}, with seed {self._seed}.", soft_wrap=True)
         self._console.print(f"Sales open in {_OPENS_S:.0f} s; {rate}.\n", soft_wrap=True)
         everybody: list[tuple[Buyer, AsyncClient]] = []
-        async with Progress(self._console, self._tally, event.seats, buyers), asyncio.TaskGroup() as group:
+        async with OnsaleProgress(self._console, self._tally, event.seats, buyers), asyncio.TaskGroup() as group:
             for number in range(buyers):
                 choices = random.Random(f"{self._seed}/{number}")  # noqa: S311 - decides a buyer's whims
                 vip = choices.random() < _VIP

@@ -1,28 +1,21 @@
 """What the `onsale` demo shows: how it goes, its figures, and what was found."""
 
-import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from reservation_cli.demo_progress import Progress
 from reservation_cli.demo_report import percentile, table
 from reservation_cli.onsale_buyer import Tally
 from reservation_cli.onsale_check import Finding
 
-#: How often the display changes: on a terminal, and as lines elsewhere, seconds.
-_LIVE_S, _LINE_S = 0.125, 2.0
 #: Lines that are shown of what is wrong with one thing.
 _SHOWN = 5
 
 
-class Progress:
-    """How the sale goes, live on a terminal, in a line now and then elsewhere.
+class OnsaleProgress(Progress):
+    """How the opening night goes.
 
     Arguments:
         tally: what is shown.
@@ -31,44 +24,21 @@ class Progress:
     """
 
     def __init__(self, console: Console, tally: Tally, seats: int, buyers: int) -> None:
-        self._console = console
+        super().__init__(console)
         self._tally = tally
         self._seats = seats
         self._buyers = buyers
-        self._started = time.monotonic()
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._show())
+    def bars(self) -> Iterable[tuple[str, int, int]]:
+        """Groups that came in, seats that are sold, and groups that are gone."""
+        yield "groups let in", len(self._tally.admitted), self._buyers
+        yield "seats sold", self._tally.reserved - self._tally.cancelled, self._seats
+        yield "groups done", self._tally.done, self._buyers
 
-    async def __aexit__(self, *error: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _show(self) -> None:
-        if not self._console.is_terminal:
-            while True:
-                await asyncio.sleep(_LINE_S)
-                self._console.print(self._counts(), soft_wrap=True)
-        # Refreshed from here: a thread of its own would compete with the buyers for the interpreter.
-        with Live(get_renderable=self._bars, console=self._console, auto_refresh=False) as live:
-            while True:
-                live.refresh()
-                await asyncio.sleep(_LIVE_S)
-
-    def _bars(self) -> Group:
-        bars = Table.grid(padding=(0, 2))
-        for name, count, total in (
-            ("groups let in", len(self._tally.admitted), self._buyers),
-            ("seats sold", self._tally.reserved - self._tally.cancelled, self._seats),
-            ("groups done", self._tally.done, self._buyers),
-        ):
-            bars.add_row(name, ProgressBar(total, min(count, total), width=40), f"{count:,} of {total:,}")
-        return Group(bars, Text(self._counts(), style="dim"))
-
-    def _counts(self) -> str:
+    def counts(self) -> str:
+        """What became of seats."""
         tally = self._tally
         return (
-            f"{time.monotonic() - self._started:4.1f} s: {len(tally.admitted):,} of {self._buyers:,} groups let in; "
             f"seats: {tally.held:,} held, {tally.reserved:,} reserved, {tally.released:,} released, "
             f"{tally.cancelled:,} cancelled"
         )
