@@ -65,8 +65,9 @@ export class Actions {
     const adjacent = together ? "required" : "preferred";
     const wanted = { eventId: this.store.event.id, quantity, adjacent, ...this.api.identity.members };
     try {
-      const queued = await this.api.post("/seats/best-available", wanted, sayWait);
-      const job = await this.api.follow(queued.statusEndpoint, () => {});
+      /** @type {import("./api.js").Job | import("./api.js").Queued} */
+      const answer = await this.api.post("/seats/best-available", wanted, sayWait);
+      const job = "jobId" in answer ? await this.api.follow(answer.statusEndpoint, () => {}) : answer;
       if (!job.result?.success) throw Problem.of(job);
       const seats = (job.result.seats ?? []).map((seat) => {
         this.store.held(Store.number(seat.id), seat);
