@@ -238,8 +238,13 @@ def invent_a_change(scene: Scene) -> None:
 def leave_out(scene: Scene) -> None:
     """Of a group, one seat: as if the job had had one more."""
     job = scene.group()
-    other = next(seat for seat in scene.free if str(seat) not in job.seats)
-    job.seats = (*job.seats, str(other))
+    entries = [fields for _, fields in cast(Any, scene.redis.xrange(keys.changes(scene.event)))]
+    last = max(index for index, fields in enumerate(entries) if fields["job"] == job.id)
+    before = {fields["seat"]: fields for fields in entries[:last]}
+    # One that the user had then is no wrong: a group's job leaves that as it is.
+    theirs = {number for number, fields in before.items() if fields["actor"] == entries[last]["actor"]}
+    seats = (f"{scene.event}-{number}" for number in range(1, 13) if str(number) not in theirs)
+    job.seats = (*job.seats, next(seat for seat in seats if seat not in job.seats))
 
 
 def tear_apart(scene: Scene) -> None:
