@@ -177,17 +177,20 @@ class ReservePending(Refused):
 
 
 class LimitReached(Refused):
-    """Raised when the user would hold more seats of this event than is allowed.
+    """Raised when the user would hold more seats of this event than is allowed, or has asked for more to be held later.
 
     Attributes:
         limit: most seats a user may hold.
-        held: seats the user holds now.
+        held: seats the user holds now, or has asked for.
         requested: seats that would have been added.
     """
 
-    def __init__(self, limit: int, held: int, requested: int = 1) -> None:
+    def __init__(self, limit: int, held: int, requested: int = 1, later: int = 0) -> None:
+        have = (
+            "You have asked for {} seats of this event to be held later" if later else "You hold {} seats of this event"
+        )
         more = f", and want {requested} more" if requested > 1 else ""
-        super().__init__(Code.LIMIT_REACHED, f"You hold {held} seats of this event{more}; the limit is {limit}.")
+        super().__init__(Code.LIMIT_REACHED, f"{have.format(held)}{more}; the limit is {limit}.")
         self.limit, self.held, self.requested = limit, held, requested
         self.retryable, self.retry_after_s = (True, 5) if requested <= limit else (False, 0)
 

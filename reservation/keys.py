@@ -118,6 +118,10 @@ def buyer(event_id: str, user: str) -> str:
     return f"event:{{{event_id}}}:buyer:{user}"
 
 
+def later(event_id: str, user: str) -> str:
+    return f"event:{{{event_id}}}:later:{user}"
+
+
 def picked(event_id: str) -> str:
     return f"event:{{{event_id}}}:picked"
 

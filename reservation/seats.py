@@ -232,10 +232,11 @@ class Seats:
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
         own += [self._rooms.admitted_until(job_id.event, user, admission), *self._of_turn(turn)]
-        if adjacent is None:
-            return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
-        picked = keys.picked(job_id.event)
-        return self._accept("accept_hold", seats, user, job_id, request_id, once, [*own, adjacent, int(gone)], picked)
+        more_keys = [keys.later(job_id.event, user)] if turn.not_before else []
+        if adjacent is not None:
+            own += [adjacent, int(gone)]
+            more_keys.append(keys.picked(job_id.event))
+        return self._accept("accept_hold", seats, user, job_id, request_id, once, own, *more_keys)
 
     def accept_reserve(
         self,
@@ -280,7 +281,7 @@ class Seats:
         self._touch(job_id.event)
         if once is None:
             record: list[str | int] = ["", 0]
-            record_key = [*more_keys]  # those that follow have their places
+            record_key = [*more_keys[:1]]  # those that follow have their places
         else:
             record_key, record = [once.record], [once.fingerprint, once.ttl_ms]
         names = [keys.job(job_id), keys.jobs(job_id.event), *record_key, *more_keys]

@@ -402,7 +402,9 @@ class Client:
         """Holds or reserves."""
         answer = self._api.post(kind, seats, self._request_id(), self._admission(_event(seats[0])), turn)
         accepted, job_id = answer.status == 202, answer.body.get("jobId", "")
-        if 400 <= answer.status < 500:
+        # What is too much for later says nothing of the seats.
+        told = not (answer.slug == "limit-reached" and turn and "notBefore" in turn)
+        if 400 <= answer.status < 500 and told:
             self._refusal("hold" if kind == "hold" else "pin", seats, answer)
         if not accepted and (not answer.unknown or (answer.status == 503 and not job_id)):
             return  # a 503 that names no job was refused before an accept was sent to Redis

@@ -134,6 +134,15 @@ def test_a_doubtful_job_that_is_not_there_stays_unknown(record: Record) -> None:
     assert not record.jobs
 
 
+def test_too_much_for_later_says_nothing_of_the_seats(record: Record) -> None:
+    """Somebody may have them, and somebody has not looked."""
+    refused = Answer(100, 110, 409, {"type": "/problems/limit-reached", "requested": 1})
+    client(record, refused)._request("hold", (SEAT,), {"priority": "standard", "notBefore": 2_000})
+    assert not ops(record)
+    client(record, refused)._request("hold", (SEAT,))
+    assert [op.outcome for op in ops(record)] == ["limit-reached"]
+
+
 @pytest.mark.parametrize("first", [100, 120])
 def test_of_two_answers_with_one_job_the_one_that_made_it_has_its_time(record: Record, first: int) -> None:
     """That is the one under way when the job was made, whichever was answered first. There is one verdict."""

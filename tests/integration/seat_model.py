@@ -236,6 +236,10 @@ class Model:
         if turn.not_before > self.now:
             if turn.not_before > self.now + self.policy.max_delay_ms:
                 raise DelayTooLong(self.now + self.policy.max_delay_ms)
+            asked = [job for other in self.open() if (job := self.jobs[other]).task.user == user and job.due > self.now]
+            held = sum(len(job.task.seats) for job in asked if job.task.type == "HOLD_SEAT")
+            if held + len(seats) > self.policy.max_held:
+                raise LimitReached(self.policy.max_held, held, len(seats), 1)
             if 2 * sum(not self.jobs[other].ticket for other in self.open()) >= self.policy.max_open_jobs:
                 raise QueueFull(self.policy.max_open_jobs)
         else:

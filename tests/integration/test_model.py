@@ -106,7 +106,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
     local older = value and string.gsub(value, '%d+', function(time) return string.format('%.0f', time - ARGV[1]) end)
     if value then redis.call('HSET', key, field, older) end
   end
-  local of_times = string.find(key, ':hold') or string.find(key, ':buyer:')
+  local of_times = string.find(key, ':hold') or string.find(key, ':buyer:') or string.find(key, ':later:')
   for _, member in ipairs(of_times and redis.call('ZRANGE', key, 0, -1) or {}) do
     redis.call('ZINCRBY', key, -ARGV[1], member)
   end

@@ -418,6 +418,26 @@ def test_jobs_for_later_leave_half_the_room(make_settings: Callable[..., Setting
         accept(store, SeatId(event.id, 1))
 
 
+def test_nobody_asks_for_more_than_they_may_hold(
+    client: testing.TestClient, store: Store, event: Event, user: str
+) -> None:
+    """Later as now, in groups and one by one, of the best seats too; what has had its time is none of it."""
+    later = now_ms(store, event) + MINUTE_MS
+    five = {"ids": [f"{event.id}-{number}" for number in range(1, 6)], "UUID": user, "notBefore": later}
+    assert post(client, "/seats/hold", five).status_code == 202
+    best = {"eventId": event.id, "quantity": 1, "UUID": user, "notBefore": later}
+    assert post(client, "/seats/best-available", best).status_code == 202
+    for path, body in (("hold", wish(SeatId(event.id, 9), user, notBefore=later)), ("best-available", best)):
+        refused = problem(post(client, f"/seats/{path}", body), 409, "limit-reached")
+        assert (refused["limit"], refused["held"], refused["requested"]) == (6, 6, 1)
+        assert refused["detail"] == "You have asked for 6 seats of this event to be held later; the limit is 6."
+    assert post(client, "/seats/hold", wish(SeatId(event.id, 9), str(uuid4()), notBefore=later)).status_code == 202
+    asked = keys.later(event.id, user)
+    (member,) = store.client.zrange(asked, 0, 0)
+    store.client.zincrby(asked, -MINUTE_MS, str(member))
+    assert post(client, "/seats/hold", wish(SeatId(event.id, 9), user, notBefore=later)).status_code == 202
+
+
 def test_what_is_reserved_already_waits_for_nothing(make_settings: Callable[..., Settings], event: Event) -> None:
     """Or one user's reserved seat would fill the event's room, for as long as a job may be put off."""
     store = Store.connect(make_settings(max_open_jobs=2), connections=2)
