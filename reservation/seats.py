@@ -232,10 +232,11 @@ class Seats:
         policy = self._policy
         own: list[str | int] = [lag_ms, policy.hold_deadline_ms, policy.max_held, policy.max_open_jobs, _text(retry_of)]
         own += [self._rooms.admitted_until(job_id.event, user, admission), *self._of_turn(turn)]
-        more_keys = [keys.later(job_id.event, user)] if turn.not_before else []
         if adjacent is not None:
             own += [adjacent, int(gone)]
-            more_keys.append(keys.picked(job_id.event))
+        elif not turn.not_before:
+            return self._accept("accept_hold", seats, user, job_id, request_id, once, own)
+        more_keys = keys.later(job_id.event, user), keys.picked(job_id.event)
         return self._accept("accept_hold", seats, user, job_id, request_id, once, own, *more_keys)
 
     def accept_reserve(

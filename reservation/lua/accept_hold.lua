@@ -2,8 +2,8 @@
 Guarantee: the job is in the ledger with its place in the queue, or nothing was written. Run again
 with the same job id, or for the same request of a client, it answers the same. This is only the early no: `hold`
 decides.
-KEYS  1 to 8 as in _accept; if ARGV[17] is not 0, event:{E}:later:<uuid> zset (job and number of the seat in it, by when
-      the job may be carried out); for the best seats, event:{E}:picked zset; and the seats'
+KEYS  1 to 8 as in _accept; for the best seats, and if ARGV[17] is not 0, 9 event:{E}:later:<uuid> zset (job and place
+      of the seat in it, by when that may be carried out), 10 event:{E}:picked zset; and the seats'
 ARGV  1 to 9 as in _accept, then 10 ms that jobs wait for a worker;
       11 deadline, ms from when it may be carried out; 12 most seats a user may hold; 13 most open jobs;
       14 the failed job that this one repeats, or ''; 15 until when the user is admitted, ms, or 0;
@@ -20,7 +20,7 @@ Returns {ACCEPTED, now ms, rank, pace µs, job id, ARGV 10}, and ARGV 17 if that
 -- @include hold
 local deadline_ms, limit, max_open = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local not_before, adjacent = tonumber(ARGV[17]), ARGV[19]
-local later_key, picked_key = KEYS[9], KEYS[not_before > 0 and 10 or 9]
+local later_key, picked_key = KEYS[9], KEYS[10]
 
 -- Whether another open job for the best seats has picked one of these.
 local function are_picked()
