@@ -1,8 +1,8 @@
 -- One job as it is now.
--- @include turn
 --   KEYS[1] job:{E}-J hash, KEYS[2] event:{E}:jobs zset, KEYS[3] event:{E} hash
 --   ARGV[1] job id
 -- Returns {OK, now ms, rank or -1, pace µs, field, value, field, value, …}; {JOB_UNKNOWN, now ms}
+-- @include turn
 local function read_job()
   local fields = redis.call('HGETALL', KEYS[1])
   if #fields == 0 then return {CODE.JOB_UNKNOWN, now} end

@@ -55,8 +55,8 @@ local function in_the_way(seats, why)
     local each = why(seat)
     if each then
       -- Of several reasons, the one that stays.
-      if not code or each == CODE.SEAT_RESERVED then code = each end
-      if each == CODE.SEAT_BLOCKED and code ~= CODE.SEAT_RESERVED then code = each end
+      local stays = each == CODE.SEAT_RESERVED or (each == CODE.SEAT_BLOCKED and code ~= CODE.SEAT_RESERVED)
+      if stays or not code then code = each end
       local letter = seat.status == 'Reserved' and 'R' or seat.status == 'Blocked' and 'B' or seat.live and 'H' or 'A'
       found[#found + 1] = string.match(seat.id, '%d+$') .. letter
     end

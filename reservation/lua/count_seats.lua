@@ -1,8 +1,8 @@
 --[[ count_seats: an event, and how many of its seats are free, on hold, reserved and blocked. Writes nothing.
 A hold that is due counts as free.
 KEYS  1 event:{E} hash, 2 event:{E}:available zset, 3 event:{E}:holds zset, 4 event:{E}:blocked zset
-Returns {OK, free, held, reserved, blocked, name, total, createdAt ms, and nil or: opensAt ms, closesAt ms, admitPerMinute,
-      admissionTtl s};
+Returns {OK, free, held, reserved, blocked, name, total, createdAt ms, and nil or: opensAt ms, closesAt ms,
+      admitPerMinute, admissionTtl s};
       {EVENT_UNKNOWN} ]]
 -- @include clock
 local event = redis.call('HMGET', KEYS[1], 'name', 'totalSeats', 'createdAt', 'opensAt', 'closesAt', 'admitPerMinute',

@@ -5,8 +5,8 @@ KEYS  1 to 3 as in _room
 ARGV  1 as in _room, 2 the user's UUID, 3 a random number that the user cannot know, below 2^50,
       4 most tickets that wait
 Returns as _room's `standing`: {OK, now ms, 1 if it was drawn just now, user, place or -1 while early, slot ms,
-      end of the admission in s or 0, how many wait, opening ms, interval µs}; {EVENT_CLOSED, now ms, closing ms, ms since then}; {code, now ms} with ROOM_UNKNOWN,
-      QUEUE_FULL ]]
+      end of the admission in s or 0, how many wait, opening ms, interval µs}; {EVENT_CLOSED, now ms, closing ms,
+      ms since then}; {code, now ms} with ROOM_UNKNOWN, QUEUE_FULL ]]
 -- @include clock
 -- @include room
 local user, number, most = ARGV[2], ARGV[3], tonumber(ARGV[4])

@@ -5,9 +5,10 @@ KEYS  1 to 5 as in _seats, then 6 the call's record string, and the seats'
 ARGV  1 to 7 as in _seats, then 8 fingerprint, 9 how long the record is kept, ms; 10 length of a hold, ms; 11 most
       that a hold may last however often it is refreshed, ms
 Returns {REFRESHED, now ms, expiresAt ms of each…}; {RESERVE_PENDING, now ms, reservingUntil ms, seats in the way…};
-      {EVENT_CLOSED, now ms, closing ms, ms since then}; {HOLD_CEILING, now ms, the first one's expiresAt ms, seats in the way…}; {code, now ms, seats in the way…} with
-      NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, SEAT_BLOCKED; {code, now ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED;
-      1000 more than the code if it is what was answered before ]]
+      {EVENT_CLOSED, now ms, closing ms, ms since then}; {HOLD_CEILING, now ms, the first one's expiresAt ms, seats in
+      the way…}; {code, now ms, seats in the way…} with NOT_HOLDER, NOT_ON_HOLD, SEAT_RESERVED, SEAT_BLOCKED; {code, now
+      ms} with EVENT_UNKNOWN, SEAT_UNKNOWN, TOO_LATE, KEY_REUSED; 1000 more than the code if it is what was answered
+      before ]]
 -- @include clock
 -- @include seats
 -- @include once

@@ -1,8 +1,9 @@
 --[[ retire_event: whether an event's time is over; and removes its hash, so that there is no such event any more.
-Guarantee: it is removed only if nothing has changed since the caller asked, which may have archived it meanwhile. Nothing can
-be done about it from then on, so what is left of it can be removed piece by piece.
+Guarantee: it is removed only if nothing has changed since the caller asked, which may have archived it meanwhile.
+Nothing can be done about it from then on, so what is left of it can be removed piece by piece.
 KEYS  1 event:{E} hash, 2 event:{E}:holds zset, 3 event:{E}:jobs zset
-ARGV  1 how long an event is kept after its sale has ended, ms; 2 number of its changes when the caller asked, or '' to ask
+ARGV  1 how long an event is kept after its sale has ended, ms; 2 number of its changes when the caller asked, or ''
+      to ask
 Returns {1 if its time is over, or it was removed, else 0; number of its changes} ]]
 -- @include clock
 local f = redis.call('HMGET', KEYS[1], 'closesAt', 'version')
