@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reservation.errors import STATUSES
 from reservation_client import AuditEntry, Seat
 
 #: In what letter a seat map says what a seat is.
-LETTERS = {"Available": "A", "On hold": "H", "Reserved": "R", "Blocked": "B"}
+LETTERS = {status: letter for letter, status in STATUSES.items()}
 
 
 class Message(NamedTuple):
@@ -141,14 +142,23 @@ def check_room(slots: Mapping[str, int], opens_at: int, per_minute: int) -> Find
     found = Finding("waiting room", f"{len(times):,} admitted in {lasted_s:.1f} s, at {per_minute:,} a minute")
     if times and times[0] < opens_at:
         found.wrong.append(f"somebody came in {opens_at - times[0]} ms before the opening")
+    found.wrong += [f"too many came in by {at}" for at in too_fast(times, per_minute)]
+    return found
+
+
+def too_fast(times: Sequence[int], per_minute: int) -> Iterator[int]:
+    """When more had come in, since any time before, than the rate allows, and one.
+
+    Arguments:
+        times: in order, epoch ms, rounded up.
+    """
     furthest = float("-inf")
     for number, at in enumerate(times):
         # How late it is by an even pace: less than one before is, if too many came in between.
         behind = at - number * 60_000 / per_minute
-        if behind < furthest - 1:  # times are whole milliseconds
-            found.wrong.append(f"too many came in by {at}")
+        if behind < furthest - 1:
+            yield at
         furthest = max(furthest, behind)
-    return found
 
 
 def check_feed(letters: str, seen: str, changes: int) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from bench.servers import Client
+from reservation_cli.onsale_check import too_fast
 from tests.crowd.people import Crowd, Person
 
 #: Standard deviations that chance alone exceeds less than once in five million runs.
@@ -45,12 +46,8 @@ def slot(person: Person) -> int:
 
 def check_rate(slots: Sequence[int], rate: int) -> None:
     """In no stretch of time were more admitted than the rate allows, and one: `slots` in order, ms, rounded up."""
-    furthest = float("-inf")
-    for n, at in enumerate(slots):
-        # How late it is by an even pace. If it is less so than one before, too many came between them.
-        behind = at - n * 60_000 / rate
-        assert behind >= furthest - 1, f"too many by {at}"
-        furthest = max(furthest, behind)
+    for at in too_fast(slots, rate):
+        raise AssertionError(f"too many by {at}")
 
 
 def check_order(drawn: Sequence[tuple[float, float, int]]) -> None:
