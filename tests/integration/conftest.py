@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from falcon import testing
+from structlog.typing import EventDict
 
 from reservation import keys
 from reservation.embedded import EmbeddedRedis
@@ -35,6 +37,14 @@ def commands(store: Store) -> Counter[str]:
         stats = server.info("commandstats")
         total.update({name.removeprefix("cmdstat_"): command["calls"] for name, command in stats.items()})
     return total
+
+
+def lines_of(module: str, monkeypatch: pytest.MonkeyPatch) -> list[EventDict]:
+    """What a module logs from now on, a copy for the test: where the lines go otherwise depends on what was configured
+    by the tests before, as a logger keeps what it found when it was first used."""
+    capture = structlog.testing.LogCapture()
+    monkeypatch.setattr(f"{module}.log", structlog.wrap_logger(None, processors=[capture]))
+    return capture.entries
 
 
 def change_as_later_version(store: Store, seat: SeatId) -> None:

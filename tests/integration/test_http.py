@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import structlog
 from falcon import testing
 
 from reservation import keys
@@ -17,6 +16,7 @@ from reservation.settings import Settings
 from reservation.store import Store
 from reservation_http.app import Services, create_app, is_slow
 from tests.conftest import Buyer, wait_for, working
+from tests.integration.conftest import lines_of
 from tests.web import JSON, post, problem
 
 
@@ -647,8 +647,8 @@ def test_a_mistake_of_ours_is_told_in_one_sentence(
     assert "42" not in refused.text
 
 
-def test_a_path_in_the_log_moves_no_cursor(services: Services) -> None:
+def test_a_path_in_the_log_moves_no_cursor(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """What controls a terminal is written out."""
-    with structlog.testing.capture_logs() as lines:
-        testing.TestClient(create_app(services)).simulate_get("/%1b%5b2J%0d")
+    lines = lines_of("reservation_http.middleware", monkeypatch)
+    testing.TestClient(create_app(services)).simulate_get("/%1b%5b2J%0d")
     assert [line["path"] for line in lines] == ["/\\x1b[2J\\r"]

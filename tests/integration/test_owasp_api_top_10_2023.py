@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from falcon import testing
 
+from reservation import logs
 from reservation.errors import LimitReached
 from reservation.ids import SeatId
 from reservation.models import Event
@@ -174,6 +175,8 @@ def test_api8_security_misconfiguration(
     """In production it does not start without tokens; it says nothing about itself, and lets no other page in."""
     with pytest.raises(SettingsError, match="AUTH_MODE"):
         Tokens.of(make_settings(environment="production"))
+    # The loggers of this process are the other tests', too.
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
     refused = CliRunner().invoke(cli, ["api"], env={"ENVIRONMENT": "production", "AUTH_MODE": "none"})
     assert refused.exit_code == 1
     assert "AUTH_MODE" in refused.output

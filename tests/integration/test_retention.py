@@ -21,6 +21,7 @@ from reservation.settings import Settings, SettingsError, load
 from reservation.store import Store
 from tests.conftest import Buyer, wait_for
 from tests.e2e.conftest import Process
+from tests.integration.conftest import lines_of
 from tests.integration.test_waiting_room import now_ms
 
 KEEP_MS = 3_600_000
@@ -159,17 +160,18 @@ def test_without_an_archive_nothing_is_kept(store: Store, over: Event) -> None:
 
 
 def test_what_cannot_be_archived_is_not_removed(
-    store: Store, folder: Path, over: Event, capsys: pytest.CaptureFixture[str]
+    store: Store, folder: Path, over: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again, and said and counted, as somebody has to make room."""
     there = folder / "archive"
     archive = Archive(store.scripts, store.events, there, b"")
     retention = Retention(store.scripts, store.events, KEEP_MS, archive)
     name = "reservation_archive_failures_total"
+    lines = lines_of("reservation.retention", monkeypatch)
     before, kept = metrics.REGISTRY.get_sample_value(name) or 0, left(store, over)
     retention.sweep()
     assert metrics.REGISTRY.get_sample_value(name) == before + 1
-    assert "event not archived" in capsys.readouterr().out
+    assert [(line["event"], line["event_id"]) for line in lines] == [("event not archived", over.id)]
     assert left(store, over) == kept
     there.mkdir()
     retention.sweep()
