@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha1
 from queue import Empty
+from threading import Lock
 from typing import Any, NamedTuple
 
 import hiredis
@@ -80,6 +81,61 @@ def script_call(script: Script, keys: Sequence[str], args: Sequence[str | bytes 
     return ("EVALSHA", script.sha, len(keys), *keys, *args)
 
 
+class Server(redis.Redis):
+    """redis-py's client of one server. It gives replies as they come, and keeps the connection that the last go left:
+    a loan of the pool's takes as much of the processor as the round trip (docs/performance.md).
+
+    Arguments:
+        pool: redis-py's. Of the only connection in it none is kept, as what is sent again goes through the pool.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        super().__init__(connection_pool=pool)
+        self.response_callbacks.clear()
+        self._most = 1 if pool.max_connections > 1 else 0
+        self._kept: list[Any] = []
+        self._keeping = Lock()
+
+    def take(self) -> Any:
+        """A connection, which may have been lost meanwhile. Raises redis.RedisError."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self.connection_pool.get_connection()
+
+    def give_back(self, connection: Any) -> None:
+        """Takes one back that has nothing left to be read."""
+        with self._keeping:
+            if len(self._kept) < self._most:
+                self._kept.append(connection)
+                return
+        self.connection_pool.release(connection)
+
+    def discard(self, connection: Any) -> None:
+        """Takes one back on which something may still come, that would be taken for another's reply."""
+        connection.disconnect()
+        self.connection_pool.release(connection)
+
+    def drop_idle(self) -> None:
+        """Closes the connections that nobody is using."""
+        with suppress(IndexError):
+            while True:
+                self.discard(self._kept.pop())
+        pool = self.connection_pool
+        if not isinstance(pool, redis.BlockingConnectionPool):
+            pool.disconnect(inuse_connections=False)
+            return
+        # Its own `disconnect` may close one that another thread has just taken, so they are taken first.
+        idle: list[Any] = []
+        with suppress(Empty):
+            while True:
+                idle.append(pool.pool.get_nowait())
+        for connection in idle:
+            if connection is not None:  # a place that was never used
+                connection.disconnect()
+            pool.pool.put_nowait(connection)
+
+
 class Sent:
     """Commands that were sent to a server in one go, and whose replies are waited for when there is nothing else to
     do.
@@ -88,18 +144,18 @@ class Sent:
     about a lost connection is left to redis-py's own.
 
     Arguments:
-        server: a client of it.
+        server: that it is.
         commands: at least one.
         scripts: those that the commands may call.
     """
 
-    def __init__(self, server: redis.Redis, commands: Sequence[Command], scripts: Sequence[Script]) -> None:
+    def __init__(self, server: Server, commands: Sequence[Command], scripts: Sequence[Script]) -> None:
         self._server, self._commands, self._scripts = server, commands, scripts
         self._connection: Any = None
         self._lost = False
         self._error: redis.RedisError | None = None
         try:
-            self._connection = server.connection_pool.get_connection()
+            self._connection = server.take()
             # redis-py's own way of packing them takes three times as long.
             packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # of any length
             self._connection.send_packed_command([b"".join(packed)])
@@ -108,7 +164,7 @@ class Sent:
             self._error = None if self._lost else error
         except BaseException as error:
             if self._connection is not None:
-                self._let_go(whole=False)
+                server.discard(self._connection)
             if not isinstance(error, redis.RedisError):
                 raise
             self._error = error
@@ -132,7 +188,7 @@ class Sent:
         except redis.RedisError as error:
             if isinstance(error, redis.TimeoutError):
                 # The idle connections may be as dead as this one was: let no other call find that out.
-                drop_idle(self._server)
+                self._server.drop_idle()
             return [error] * len(self._commands)
         return replies
 
@@ -148,13 +204,11 @@ class Sent:
         except redis.ConnectionError:
             self._lost = True
         finally:
-            self._let_go(whole=len(replies) == len(self._commands))
+            if len(replies) == len(self._commands):
+                self._server.give_back(self._connection)
+            else:
+                self._server.discard(self._connection)
         return None if self._lost else replies
-
-    def _let_go(self, *, whole: bool) -> None:
-        if not whole:  # what is still to come would be taken for another's
-            self._connection.disconnect()
-        self._server.connection_pool.release(self._connection)
 
 
 def pipeline(server: redis.Redis, commands: Sequence[Command]) -> list[Any]:
@@ -163,23 +217,6 @@ def pipeline(server: redis.Redis, commands: Sequence[Command]) -> list[Any]:
         for command in commands:
             pipe.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py types few
         return pipe.execute(raise_on_error=False)
-
-
-def drop_idle(server: redis.Redis) -> None:
-    """Closes the connections of a client of ours that nobody is using."""
-    pool = server.connection_pool
-    if not isinstance(pool, redis.BlockingConnectionPool):
-        pool.disconnect(inuse_connections=False)
-        return
-    # Its own `disconnect` may close one that another thread has just taken, so they are taken first.
-    idle: list[Any] = []
-    with suppress(Empty):
-        while True:
-            idle.append(pool.pool.get_nowait())
-    for connection in idle:
-        if connection is not None:  # a place that was never used
-            connection.disconnect()
-        pool.pool.put_nowait(connection)
 
 
 def is_transient(error: BaseException) -> bool:

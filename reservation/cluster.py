@@ -14,8 +14,8 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
-from reservation.clients import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, Command, Sent
-from reservation.servers import Servers, bare
+from reservation.clients import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, Command, Sent, Server
+from reservation.servers import Servers
 from reservation.topology import Topology
 from reservation.urls import Address
 
@@ -43,7 +43,7 @@ class Cluster(Servers):
     def __init__(self, topology: Topology, common: dict[str, Any]) -> None:  # no pool before a node is known
         self._topology, self._common = topology, common
         self._scripts = []
-        self._nodes: dict[Address, redis.Redis] = {}
+        self._nodes: dict[Address, Server] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -87,7 +87,7 @@ class Cluster(Servers):
         for node in list(self._nodes.values()):
             node.connection_pool.disconnect()
 
-    def node(self, address: Address) -> redis.Redis:
+    def node(self, address: Address) -> Server:
         """A client of a node."""
         node = self._nodes.get(address)
         if node is None:
@@ -95,7 +95,7 @@ class Cluster(Servers):
                 if address not in self._nodes:
                     where = {"host": address[0], "port": address[1], **self._topology.options}
                     pool = redis.BlockingConnectionPool(timeout=CONNECT_TIMEOUT_S, **(self._common | where))  # type: ignore[no-untyped-call]  # redis-py types few
-                    self._nodes[address] = bare(pool)
+                    self._nodes[address] = Server(pool)
                 node = self._nodes[address]
         return node
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from reservation.clients import SOCKET_TIMEOUT_S, Command, Script, Sent, options
+from reservation.clients import SOCKET_TIMEOUT_S, Command, Script, Sent, Server, options
 from reservation.pipelining import OnItsWay
 
 
@@ -22,7 +22,7 @@ class Servers:
     def __init__(self, new_pool: Callable[[dict[str, Any]], redis.ConnectionPool], common: dict[str, Any]) -> None:
         self._new_pool, self._common = new_pool, common
         self._pool = new_pool(common)
-        self._server = bare(self._pool)
+        self._server = Server(self._pool)
         self._scripts: list[Script] = []
 
     #: Whether there may be several, of which one can be gone.
@@ -71,10 +71,3 @@ class Servers:
     def close(self) -> None:
         """Closes all connections."""
         self._pool.disconnect()
-
-
-def bare(pool: redis.ConnectionPool) -> redis.Redis:
-    """redis-py's client on a pool. It gives replies as they come, as `Sent` does."""
-    server = redis.Redis(connection_pool=pool)
-    server.response_callbacks.clear()
-    return server

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import redis
 import structlog
 
-from reservation.clients import CONNECT_TIMEOUT_S, Command, Sent, options
-from reservation.servers import bare
+from reservation.clients import CONNECT_TIMEOUT_S, Command, Sent, Server, options
 from reservation.urls import Address, Target
 
 log = structlog.get_logger()
@@ -138,7 +137,7 @@ class Topology:
         common = options(connections=1, decode=True, timeout_s=CONNECT_TIMEOUT_S, block_s=0)
         pool = redis.ConnectionPool(host=address[0], port=address[1], **self.options | common)
         try:
-            replies = Sent(bare(pool), commands, []).replies()
+            replies = Sent(Server(pool), commands, []).replies()
         finally:
             pool.disconnect()
         for reply in replies:

@@ -29,7 +29,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from reservation import keys
-from reservation.clients import Command, Sent
+from reservation.clients import Command, Sent, Server
 from reservation.codes import Code
 from reservation.embedded import EmbeddedRedis
 from reservation.errors import ReservationError
@@ -38,7 +38,6 @@ from reservation.jobs import OpenJob, Task
 from reservation.models import Job
 from reservation.pipelining import Pipelining
 from reservation.seats import Accepted, Turn, Verdict
-from reservation.servers import bare
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.cluster import RedisCluster
@@ -597,11 +596,12 @@ class Overheard(Sent):
         return type(self).hear(reply) if of_script else reply
 
 
-def overheard(pool: redis.ConnectionPool) -> redis.Redis:
+class OverheardServer(Server):
     """A client whose replies the machine hears."""
-    server = bare(pool)
-    server.set_response_callback("EVALSHA", lambda reply, **_: Overheard.hear(reply))
-    return server
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        super().__init__(pool)
+        self.set_response_callback("EVALSHA", lambda reply, **_: Overheard.hear(reply))
 
 
 @pytest.fixture
@@ -611,7 +611,7 @@ def hurried(
     """The test's server, with rules under which much happens to three seats."""
     for module in ("servers", "cluster", "topology"):
         monkeypatch.setattr(f"reservation.{module}.Sent", Overheard)
-        monkeypatch.setattr(f"reservation.{module}.bare", overheard)
+        monkeypatch.setattr(f"reservation.{module}.Server", OverheardServer)
     monkeypatch.setattr("reservation.clients.Retry", lambda _, retries, **kinds: Retry(NoBackoff(), retries, **kinds))
     settings = make_settings(
         max_held_seats=2,

@@ -30,7 +30,7 @@ def test_one_call_finds_out_for_all(make_settings: Callable[..., Settings]) -> N
         idle = [pool.get_connection() for _ in range(4)]
         for connection in idle:
             pool.release(connection)
-        assert len(observer.client_list()) == 5
+        assert len(observer.client_list()) == 6  # of them one that the last call left ready, and the observer
         job = JobId.new(event.id)
         with hanging(server), pytest.raises(StateUnavailable) as refused:
             store.seats.accept_hold(SeatId(event.id, 2), str(uuid4()), job)
