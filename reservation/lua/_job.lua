@@ -17,6 +17,9 @@ local function load_job()
     reference = f[7] or '', awaited = f[8], seats = f[5], adjacent = f[9], later = f[10],
   }
   job.ended = f[1] == 'completed' or f[1] == 'failed'
+  -- What there is to know of the event, in one call: each takes longer than what it asks for.
+  local event = redis.call('HMGET', event_key, 'closesAt', 'endedAt', 'pace')
+  job.closes, job.ended_before, job.pace = tonumber(event[1] or math.huge), tonumber(event[2] or 0), tonumber(event[3])
   return job
 end
 
@@ -73,9 +76,8 @@ local function end_job(job, status, code, result_ttl_ms, ...)
   redis.call('HSET', job_key, 'status', status, 'code', code, 'completedAt', now, ...)
   redis.call('PEXPIRE', job_key, result_ttl_ms)
   redis.call('ZREM', jobs_key, job_id)
-  local f = redis.call('HMGET', event_key, 'endedAt', 'pace')
-  local gap = now_us - math.max(tonumber(f[1] or 0), job.since * 1000)
-  local pace = tonumber(f[2] or gap)
+  local gap = now_us - math.max(job.ended_before, job.since * 1000)
+  local pace = job.pace or gap
   if gap < 10000000 then pace = pace + (gap - pace) / 16 end
   redis.call('HSET', event_key, 'endedAt', now_us, 'pace', math.floor(pace + 0.5))
   -- Tells who waits (await_job). A user of Redis's that may not publish gets no error here: the end is written.
@@ -94,6 +96,7 @@ local function unpin(seat)
   if seat.expires > now then
     redis.call('HDEL', seat.key, 'reservingUntil')
     set_hold_end(seat, seat.expires)
+    expire_holder()
   else
     redis.call('ZREM', holder_key, seat.id)
     expire(seat)

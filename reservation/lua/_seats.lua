@@ -36,12 +36,15 @@ local function live_holds()
   return redis.call('ZCOUNT', holder_key, string.format('(%.0f', now), '+inf')
 end
 
--- Makes the user's hold end at `ends` (ms), everywhere a hold's end is kept. The holder's set
--- goes with its last hold.
+-- Makes the user's hold end at `ends` (ms), everywhere a hold's end is kept.
 local function set_hold_end(seat, ends)
   redis.call('ZADD', holds_key, ends, seat.id)
   redis.call('ZADD', holder_key, ends, seat.id)
   redis.call('SET', seat.lock, user, 'PXAT', ends)
+end
+
+-- Lets the holder's set go with its last hold. To be called once all ends are set.
+local function expire_holder()
   redis.call('PEXPIREAT', holder_key, redis.call('ZREVRANGE', holder_key, 0, 0, 'WITHSCORES')[2])
 end
 

@@ -55,5 +55,6 @@ return accept(function(seats, pace)
     redis.call('HSET', seat.key, 'reservingUntil', deadline, 'reserveJob', job_id)
     set_hold_end(seat, math.max(seat.expires, deadline))
   end
+  if #holds > 0 then expire_holder() end
   return accepted(job_id, pace, not_before)
 end)

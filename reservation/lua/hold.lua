@@ -20,7 +20,7 @@ if job.ended then return {job.code, now} end
 if job.later and now < job.since then return {CODE.NOT_DUE, now} end
 if now >= job.deadline then return end_job(job, 'failed', CODE.DEADLINE_PASSED, result_ttl_ms) end
 
-if now >= tonumber(redis.call('HGET', event_key, 'closesAt') or math.huge) then
+if now >= job.closes then
   if job.adjacent then give_up_picked(job, KEYS[8]) end
   return end_job(job, 'completed', CODE.EVENT_CLOSED, result_ttl_ms)
 end
@@ -34,7 +34,9 @@ if code then return end_job(job, 'completed', code, result_ttl_ms, against(found
 for _, seat in ipairs(wanted) do
   if seat.due then expire(seat) end
 end
-local held = live_holds()
+-- What the user holds, and last of all when the last of it ends: in one call, as each takes longer than what it asks for.
+local live = redis.call('ZRANGEBYSCORE', holder_key, string.format('(%.0f', now), '+inf', 'WITHSCORES')
+local held = #live / 2
 if #wanted > 0 and held + #wanted > limit then
   if job.adjacent then give_up_picked(job, KEYS[8]) end
   return end_job(job, 'completed', CODE.LIMIT_REACHED, result_ttl_ms,
@@ -47,6 +49,9 @@ for _, seat in ipairs(wanted) do
   redis.call('ZREM', available_key, seat.id)
   set_hold_end(seat, seat.expires)
   record(seat.id, 'held', actor)
+end
+if #wanted > 0 then
+  redis.call('PEXPIREAT', holder_key, math.max(tonumber(live[#live] or 0), now + hold_ms))
 end
 local ends = {}
 for i, seat in ipairs(seats) do ends[i] = string.format('%.0f', seat.expires) end

@@ -35,5 +35,6 @@ return once(KEYS[6], ARGV[8], ARGV[9], function()
     set_hold_end(seat, ends[i])
     record(seat.id, 'refreshed', actor)
   end
+  expire_holder()
   return {CODE.REFRESHED, now, unpack(ends)}
 end)
