@@ -2,7 +2,7 @@
 
 A script is sent once and then called by its hash (EVALSHA); after a restart of the server it is sent
 again. `-- @include name` puts `_name.lua` in its place, once; `CODE.NAME` becomes the
-number of `reservation.codes.Code`.
+number of `reservation.codes.Code`; included functions that a script does not call are left out.
 """
 
 import re
@@ -30,6 +30,9 @@ _PATIENCE_S, _TRY_AGAIN_S = 0.3, 0.01
 
 _INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
 _CODE = re.compile(r"\bCODE\.(\w+)")
+#: In one line, or up to the next `end` that is not indented.
+_FUNCTION = re.compile(r"^local function (\w+)\((?:.* end|.*\n(?:(?!end$).*\n)*end)\n", re.MULTILINE)
+_COMMENT = re.compile(r"--\[\[(?s:.*?)\]\]|--.*")
 
 
 def source(name: str) -> str:
@@ -46,7 +49,16 @@ def source(name: str) -> str:
         text = files("reservation.lua").joinpath(f"{part}.lua").read_text(encoding="utf-8")
         return _INCLUDE.sub(include, text)
 
-    return _CODE.sub(lambda match: str(Code[match[1]].value), expand(name))
+    return _CODE.sub(lambda match: str(Code[match[1]].value), _called(expand(name)))
+
+
+def _called(text: str) -> str:
+    """A script without the functions that it does not call: Lua makes each of them anew whenever the script runs
+    (docs/performance.md)."""
+    for function in reversed(list(_FUNCTION.finditer(text))):  # who calls another comes after it
+        if len(re.findall(rf"\b{function[1]}\b", _COMMENT.sub("", text))) == 1:
+            text = text.replace(function[0], "")
+    return text
 
 
 class Scripts:

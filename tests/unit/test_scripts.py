@@ -46,6 +46,17 @@ def test_sources_are_expanded(name: str) -> None:
     assert text.count("redis.call('TIME')") <= 1
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_sent_with_what_it_calls(name: str) -> None:
+    """With all functions that it calls, and none that it does not name: each is made anew whenever it runs."""
+    code = re.sub(r"--\[\[.*?\]\]|--[^\n]*", "", source(name), flags=re.DOTALL)
+    parts = [part.read_text(encoding="utf-8") for part in LUA.iterdir() if part.name.endswith(".lua")]
+    for function in re.findall(r"^local function (\w+)", "\n".join(parts), re.MULTILINE):
+        is_there = f"local function {function}(" in code
+        assert is_there or not re.search(rf"(?<!\.)\b{function}\(", code), function
+        assert not is_there or len(re.findall(rf"\b{function}\b", code)) > 1, function
+
+
 def test_an_unknown_code_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     """A misspelt CODE.NAME fails when the script is loaded, not when a seat is sold."""
     from reservation import scripts
