@@ -12,6 +12,7 @@ from reservation.errors import LimitReached, NotFailed, NotFound, NotOnHold, Que
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.retries import retry
+from reservation.seats import Turn
 from reservation.settings import Settings
 from reservation.store import Store
 from reservation_cli.jobs import Wanted, find, repeat
@@ -38,6 +39,18 @@ def test_a_failed_job_becomes_a_new_one(store: Store, failed: JobId, user: str) 
     assert store.jobs.entry(failed) == before
     verdict = store.seats.hold(repeated.task.seats, user, repeated.job_id)
     assert verdict.code == Code.HELD
+
+
+def test_a_vip_job_is_repeated_as_one(store: Store, event: Event, user: str) -> None:
+    """Before those of others, in the ledger and in the queue."""
+    seat, job = SeatId(event.id, 1), JobId.new(event.id)
+    store.seats.accept_hold(seat, user, job, turn=Turn(vip=True))
+    store.seats.fail(seat, user, job, Code.INTERNAL_ERROR)
+    store.seats.accept_hold(SeatId(event.id, 2), str(uuid4()), JobId.new(event.id))
+    repeated = retry(store, job)
+    assert repeated.task.vip
+    found = store.jobs.read(repeated.job_id)
+    assert (found.priority, found.position) == ("vip", 0)
 
 
 def test_it_is_repeated_once(store: Store, failed: JobId, event: Event) -> None:
