@@ -68,6 +68,14 @@ def test_what_is_asked_for_is_exported(store: Store, queue: Queue) -> None:
     assert all(name.startswith("reservation_") for name in exported)
 
 
+def test_the_dashboard_shows_them_all(store: Store, queue: Queue) -> None:
+    """Whoever adds a metric wants it to be seen."""
+    shown, _ = exposition(registry(ServiceGauges(Readings(store, queue, webhooks=True))), "")
+    asked = "\n".join(_dashboard())
+    names = re.findall(r"^# TYPE (\w+) ", shown.decode(), re.MULTILINE)
+    assert [name for name in names if name not in asked and not name.endswith("_created")] == []
+
+
 def test_the_manual_has_them_all(store: Store, queue: Queue) -> None:
     """Each metric, and what to do about each alert; and none that there is not."""
     shown, _ = exposition(registry(ServiceGauges(Readings(store, queue, webhooks=True))), "")
