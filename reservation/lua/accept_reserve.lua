@@ -43,7 +43,10 @@ return accept(function(seats, pace)
   local deadline = math.max(now, not_before) + tonumber(ARGV[11])
   if not_before > now then
     local latest = now + ARGV[17]
-    for _, seat in ipairs(holds) do latest = math.max(now, math.min(latest, seat.expires - 1)) end
+    for _, seat in ipairs(holds) do
+      -- A job of a hold that had its pin has to end before the hold does: the longer it waited, the less time it had.
+      latest = math.max(now, math.min(latest, seat.reserve_job == '' and seat.expires - 1 or now))
+    end
     if not_before > latest then return {CODE.DELAY_TOO_LONG, now, latest} end
   end
   for _, seat in ipairs(holds) do

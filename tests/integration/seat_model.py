@@ -282,7 +282,8 @@ class Model:
         if not holds:
             self._check_queue()
             turn = turn._replace(not_before=0)
-        latest = min([self.now + self.policy.max_delay_ms, *(seat.expires_at - 1 for seat in holds.values())])
+        begin = [self.now if seat.pinned_by else seat.expires_at - 1 for seat in holds.values()]
+        latest = min([self.now + self.policy.max_delay_ms, *begin])
         if turn.not_before > max(self.now, latest):
             raise DelayTooLong(max(self.now, latest))
         once_more = [seat.expires_at for seat in holds.values() if seat.pinned_by]

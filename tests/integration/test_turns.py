@@ -405,6 +405,20 @@ def test_later_is_bounded(make_settings: Callable[..., Settings], store: Store, 
     assert hold(JobId.new(entered.id), turn=Turn(not_before=ends - 1)).delay_ms > 0
 
 
+def test_a_second_reserve_of_a_hold_is_for_now(store: Store, event: Event, buyer: Buyer) -> None:
+    """It has to end before the hold does: one that began a moment before that could only fail."""
+    seat, first, job = SeatId(event.id, 1), JobId.new(event.id), JobId.new(event.id)
+    buyer.hold(seat)
+    ends = store.seats.get(seat).expires_at or 0
+    store.seats.accept_reserve(seat, buyer.user, first)
+    store.seats.fail(seat, buyer.user, first, Code.INTERNAL_ERROR)
+    with pytest.raises(DelayTooLong) as refused:
+        store.seats.accept_reserve(seat, buyer.user, job, turn=Turn(not_before=ends - 1))
+    assert refused.value.latest < ends - 1
+    accepted = store.seats.accept_reserve(seat, buyer.user, job, turn=Turn(not_before=refused.value.latest))
+    assert (accepted.delay_ms, store.jobs.read(job).deadline) == (0, ends)
+
+
 def test_jobs_for_later_leave_half_the_room(make_settings: Callable[..., Settings], event: Event) -> None:
     """They wait for long, and others want to be served meanwhile. All count."""
     store = Store.connect(make_settings(max_open_jobs=5), connections=2)
