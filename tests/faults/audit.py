@@ -26,6 +26,8 @@ IDLE_LATE_MS = 10_000
 #: How far a change's time may lie behind the time by which its script decided, ms: before Redis 7.2 each
 #: command of a script read the clock anew.
 CLOCK_MS = 50
+#: How long a key may outlast the end that it was given, ms.
+_EDGE_MS = 5
 
 #: What may be told of a seat that is reserved, whoever asks; None is no answer, and `failed` no verdict.
 _OF_RESERVED = {
@@ -423,6 +425,8 @@ def _sets(snapshot: Snapshot) -> Iterator[str]:
     for name, fields in snapshot.seats.items():
         by_status[fields.get("status")].add(name)
     live = {name for name in snapshot.seats if snapshot.ends(name) > snapshot.now}
+    # Redis keeps a key for the whole of the millisecond in which it ends, and goes by when a transaction began.
+    ending = {name for name in snapshot.seats if 0 <= snapshot.now - snapshot.ends(name) <= _EDGE_MS}
     free = {name: float(name.rpartition("-")[2]) for name in by_status["Available"]}
     total = len(snapshot.seats)
     for what, is_, should in (
@@ -437,7 +441,11 @@ def _sets(snapshot: Snapshot) -> Iterator[str]:
             total,
         ),
         ("jobs", snapshot.jobs, []),
-        ("locks", {n: u for n, u in snapshot.locks.items() if u}, {n: snapshot.seats[n]["UUID"] for n in live}),
+        (
+            "locks",
+            {name: user for name, user in snapshot.locks.items() if user and name not in ending},
+            {name: snapshot.seats[name]["UUID"] for name in live},
+        ),
     ):
         if is_ != should:
             yield f"{snapshot.id}: {what} is {is_}, not {should}"

@@ -24,7 +24,7 @@ from reservation.settings import Settings
 from reservation.store import Store
 from tests.conftest import Buyer, wait_for
 from tests.e2e.conftest import Service
-from tests.faults.audit import IDLE_LATE_MS, JOB_LATE_MS, audit, open_jobs
+from tests.faults.audit import IDLE_LATE_MS, JOB_LATE_MS, Snapshot, _sets, audit, open_jobs
 from tests.faults.history import History, Op, now_ms
 from tests.faults.load import Load, users
 from tests.faults.record import Call, CallKind, Job, Record
@@ -448,6 +448,15 @@ def test_a_planted_wrong_is_found(scene: Scene, plant: Callable[[Scene], None], 
     plant(scene)
     found = audit(scene.store, scene.record)
     assert any(violation.promise == promise and text in violation.text for violation in found), found
+
+
+def test_a_lock_is_there_for_a_moment_longer(scene: Scene) -> None:
+    """Redis's clock has milliseconds, and a key goes with the one after that in which it ends; no later."""
+    seat = str(scene.hold()[0])
+    snapshot = Snapshot.of(scene.store, scene.record, scene.event)
+    for late_ms, wrongs in ((0, 0), (1, 0), (100, 1)):
+        then = replace(snapshot, now=snapshot.ends(seat) + late_ms)
+        assert sum("locks is" in wrong for wrong in _sets(then)) == wrongs
 
 
 def test_what_a_client_missed_is_no_wrong(scene: Scene) -> None:
