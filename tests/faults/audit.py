@@ -366,6 +366,8 @@ class Replay:
             seat, like = self._seats[name], self._seats[change.seat]
             as_it_is = (seat.status, seat.actor) == (like.status, like.actor) and change.cause in _LEAVES
             as_it_is |= change.cause == "unblocked" and seat.status != "Blocked"
+            # Nobody's hold is in it any more.
+            as_it_is |= change.cause == "released" and seat.status == "Blocked"
             if name not in changed and not as_it_is:
                 yield f"{change}: the last of {' '.join(seats)}, and {name} is {seat.status} of {seat.actor}"
 

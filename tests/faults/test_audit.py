@@ -474,6 +474,17 @@ def test_seats_that_operators_block_are_no_wrong(scene: Scene) -> None:
     assert not audit(scene.store, scene.record)
 
 
+def test_a_blocked_seat_among_those_given_back_is_no_wrong(scene: Scene) -> None:
+    """A hold that ran out, and whose seat was blocked then, is given back as one that is free is."""
+    held = scene.hold()
+    blocked = [seat for seat in scene.free if seat not in held][:1]
+    scene.store.seats.block(blocked, "")
+    scene.store.seats.release([*blocked, *held], scene.user, "a request")
+    names = tuple(map(str, (*blocked, *held)))
+    scene.record.calls["a request"] = Call("release", names, scene.user, "released")
+    assert audit(scene.store, scene.record) == []
+
+
 def test_a_sale_that_was_cancelled_is_no_wrong(scene: Scene) -> None:
     """The seat may be free again, or another's, and nobody knows what a lost cancellation did."""
     called_ms = now_ms()
