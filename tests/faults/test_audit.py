@@ -53,11 +53,24 @@ class Left(NamedTuple):
 def left(redis_server: EmbeddedRedis) -> Iterator[Left]:
     """A load of some seconds, and what came of it when all its jobs had ended and all holds were over."""
     store = connect(redis_server, hold_ms=HOLD_MS)
+    # What came last may have undone what was waited for.
+    record = next(
+        record for seed in range(1, 9) if is_whole(store, record := put_under_load(redis_server, store, seed))
+    )
+    with redis.Redis.from_url(redis_server.url()) as raw:
+        dumps = {name: cast(bytes | None, raw.dump(name)) for name in cast(list[bytes], raw.keys())}
+        # A call's record may have lapsed meanwhile.
+        yield Left(record, {name: value for name, value in dumps.items() if value is not None})
+    store.servers.close()
+
+
+def put_under_load(server: EmbeddedRedis, store: Store, seed: int) -> Record:
+    """Runs the load until it has met with all that it has to."""
     store.client.flushall()
     with tempfile.TemporaryDirectory(prefix="reservation-") as folder:
         service = Service(
             Path(folder),
-            REDIS_URL=redis_server.url(),
+            REDIS_URL=server.url(),
             WORKER_PROCESSES="1",
             MAX_HELD_SEATS="3",
             LOCK_EXPIRATION_TIME=str(HOLD_MS / 1000),
@@ -66,7 +79,7 @@ def left(redis_server: EmbeddedRedis) -> Iterator[Left]:
         try:
             events = {service.create(12): 12 for _ in range(2)}
             record = Record(events, users(4), max_held=3, hold_ms=HOLD_MS, max_hold_ms=MAX_HOLD_MS)
-            with Load([str(service.http.base_url)], record, seed=1, deadline_ms=DEADLINE_MS, last_s=24) as load:
+            with Load([str(service.http.base_url)], record, seed=seed, deadline_ms=DEADLINE_MS, last_s=24) as load:
                 wait_for(
                     lambda: load.traffic.answers.keys() >= MET and met_groups(record) and any(standing(record)), 30
                 )
@@ -74,11 +87,18 @@ def left(redis_server: EmbeddedRedis) -> Iterator[Left]:
             wait_for(lambda: all(store.events.load(event_id).idle for event_id in record.events))
         finally:
             service.close()
-    with redis.Redis.from_url(redis_server.url()) as raw:
-        dumps = {name: cast(bytes | None, raw.dump(name)) for name in cast(list[bytes], raw.keys())}
-        # A call's record may have lapsed meanwhile.
-        yield Left(record, {name: value for name, value in dumps.items() if value is not None})
-    store.servers.close()
+    return record
+
+
+def is_whole(store: Store, record: Record) -> bool:
+    """Whether there is something to be spoiled in each way."""
+    try:
+        scene = Scene(store, record)
+        scene.job("held")
+        scene.group()
+    except StopIteration:
+        return False
+    return True
 
 
 def met_groups(record: Record) -> bool:
