@@ -25,6 +25,8 @@ return once(KEYS[6], ARGV[8], ARGV[9], function()
   local more, ids, numbered = reason ~= '' and {'reason', reason} or {}, {}, {}
   for _, seat in ipairs(seats) do
     if seat.due then expire(seat) end
+  end
+  for _, seat in ipairs(seats) do
     if seat.status ~= 'Blocked' then
       -- A version that knows nothing of blocked seats takes it for one that is nobody's to have.
       redis.call('HSET', seat.key, 'status', 'Reserved', 'UUID', '', 'blocked', 1)

@@ -93,13 +93,13 @@ def test_all_of_them_or_none(store: Store, event: Event, buyer: Buyer) -> None:
 
 
 def test_a_hold_that_has_run_out_is_not_in_the_way(brief: Store, event: Event, buyer: Buyer) -> None:
-    """Though nobody has written that down."""
-    seat, job = SeatId(event.id, 1), JobId.new(event.id)
-    brief.seats.accept_hold(seat, buyer.user, job)
-    brief.seats.hold(seat, buyer.user, job)
-    lapse(brief, seat)
-    brief.seats.block([seat], "")
-    assert [change["cause"] for change in changes(brief, event.id)] == ["held", "expired", "blocked"]
+    """Though nobody has written that down. In the event's history the seats that one call blocks follow each other."""
+    seats, job = _named(event, 1, 2), JobId.new(event.id)
+    brief.seats.accept_hold(seats, buyer.user, job)
+    brief.seats.hold(seats, buyer.user, job)
+    lapse(brief, seats[1])
+    brief.seats.block(seats, "")
+    assert [change["cause"] for change in changes(brief, event.id)] == ["held"] * 2 + ["expired"] * 2 + ["blocked"] * 2
     assert not brief.client.zcard(keys.holds(event.id))
 
 
