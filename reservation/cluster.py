@@ -84,6 +84,8 @@ class Cluster(Servers):
 
     def close(self) -> None:
         """Closes all connections."""
+        if "client" in vars(self):  # it has connections of its own
+            self.client.close()
         for node in list(self._nodes.values()):
             node.connection_pool.disconnect()
 

@@ -14,11 +14,13 @@ import pytest
 from actors.queue import Queue
 from actors.rounds import RoundWorker
 from reservation import keys
+from reservation.cluster import Cluster
 from reservation.embedded import EmbeddedRedis
 from reservation.ids import JobId, SeatId
 from reservation.models import Event
 from reservation.rounds import RoundPipelining
 from reservation.seats import Verdict
+from reservation.servers import Servers
 from reservation.settings import Settings
 from reservation.store import Store
 from tests.cluster import RedisCluster, cluster, moving
@@ -44,6 +46,23 @@ def redis_server() -> Iterator[EmbeddedRedis | RedisCluster]:
     # Not tmp_path: its folders are too deep for the path of a socket.
     with tempfile.TemporaryDirectory(prefix="reservation-") as folder, EmbeddedRedis(Path(folder)) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes what the test connected to. Left to Python, which may come upon a socket before its owner, it would be an
+    error of whatever runs then."""
+    opened: list[Servers] = []
+    for kind in (Servers, Cluster):
+
+        def noted(self: Servers, *args: Any, init: Callable[..., None] = kind.__init__) -> None:
+            opened.append(self)
+            init(self, *args)
+
+        monkeypatch.setattr(kind, "__init__", noted)
+    yield
+    for servers in opened:
+        servers.close()
 
 
 @pytest.fixture
