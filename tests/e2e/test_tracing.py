@@ -153,8 +153,9 @@ def test_one_trace_from_request_through_message_to_script(
     }
     assert user.encode() not in collector.received
     for name, said in {"server": "request", "worker": "job ended"}.items():
-        log = (service.folder / "logs" / f"{name}.log").read_bytes()
-        lines = [line for line in map(orjson.loads, log.splitlines()) if line.get("trace_id") == TRACE]
+        log = service.folder / "logs" / f"{name}.log"
+        wait_for(lambda log=log: TRACE.encode() in log.read_bytes())  # type: ignore[misc]  # bound now; it is written later
+        lines = [line for line in map(orjson.loads, log.read_bytes().splitlines()) if line.get("trace_id") == TRACE]
         assert [line["event"] for line in lines] == [said]
 
     service.http.get(f"/seats/get/{user}-1é", headers={"traceparent": "nonsense"})
